@@ -1,0 +1,14 @@
+# What every target of ours is compiled with. Third-party headers are SYSTEM and stay silent.
+function(outboxd_target target)
+  target_include_directories(${target} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
+                                           -Woverloaded-virtual -Werror)
+  if(OUTBOXD_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE} -fno-omit-frame-pointer)
+    target_link_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE})
+  endif()
+endfunction()
+if(OUTBOXD_SANITIZE)
+  # Asio is header code of ours as far as a sanitizer is concerned: it must see both sides of every access.
+  target_compile_options(outboxd_asio PRIVATE -fsanitize=${OUTBOXD_SANITIZE} -fno-omit-frame-pointer)
+endif()

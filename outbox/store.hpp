@@ -1,0 +1,128 @@
+// What the relay asks of the database: read rows, load bodies, record facts, record decisions.
+// Implemented by pg_store (PostgreSQL) and memory_store (unit tests); both pass the same contract
+// suite (tests/support/store_contract.hpp).
+// Every call returns at once and answers exactly once, on the executor the store was made with, never
+// from inside the call. At most one read() and one load_bodies() are outstanding, and at most one
+// settle() or decide(). A failure leaves the database unchanged or, when it is `unavailable`, in doubt:
+// every statement here may be repeated.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "outbox/message.hpp"
+
+namespace outboxd::outbox {
+
+// Ids first..last, both included.
+struct id_range {
+  std::int64_t first = 0;
+  std::int64_t last = 0;
+  friend bool operator==(const id_range&, const id_range&) = default;
+};
+
+// The pending rows of one key with first <= id <= frontier: a key whose rows were skipped and that is
+// free again.
+struct key_read {
+  std::string key;
+  std::int64_t first = 0;
+  std::size_t limit = 0;
+};
+
+// pg_current_snapshot() of the statement that read the rows (PostgreSQL docs, functions-info,
+// "Transaction ID and Snapshot Information Functions").
+struct snapshot {
+  std::uint64_t xmin = 0;
+  std::uint64_t xmax = 0;
+};
+
+// One statement, hence one snapshot, answers all parts of a request (DESIGN: reading).
+struct read_request {
+  std::int64_t frontier = 0;   // pending rows with id > frontier, and
+  std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier),
+  std::size_t limit = 0;       // together at most so many, lowest ids first
+  std::vector<key_read> keys;  // skipped rows of keys that are free again, lowest ids first
+  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id
+  std::size_t inline_row_bytes = 0;    // bodies up to this size come with the row,
+  std::size_t inline_total_bytes = 0;  // as long as they add up to no more than this
+};
+
+struct read_answer {
+  snapshot snap;
+  std::vector<message> rows;  // frontier and gaps, ascending by id; fewer than limit: all there is
+  std::vector<message> due;
+  std::vector<message> skipped;  // answers to keys: grouped by key in the order asked, ascending by id
+  std::optional<std::chrono::milliseconds> next_due_in;  // earliest deferred row that is not yet due
+};
+
+struct loaded_body {
+  row_ref ref;
+  std::string body;
+};
+
+enum class fate { deferred, dead };
+
+// A decision about a row that failed: the database adds one to attempts, sets failing_since if it was
+// null, and for `deferred` sets due_at to its own clock plus retry_in.
+struct decision {
+  row_ref ref;
+  fate what = fate::deferred;
+  std::chrono::milliseconds retry_in{0};
+  std::string last_error;  // "returned: 312 NO_ROUTE", for people; at most 1,000 bytes are kept
+};
+
+// A row that has failed and waits: it holds its key (after a take-over the holds are rebuilt from these).
+struct failed_row {
+  row_ref ref;
+  std::string exchange;
+  std::string routing_key;
+  std::optional<std::string> ordering_key;
+};
+
+struct backlog {
+  std::int64_t pending = 0;   // exact up to 100,000, an estimate from the id range above
+  std::int64_t deferred = 0;  // bounded the same way
+  std::int64_t dead = 0;
+  std::optional<std::chrono::microseconds> oldest_due_age;  // oldest row that should be out by now
+};
+
+class store {
+ public:
+  template <typename T>
+  using handler = std::function<void(base::result<T>)>;
+
+  virtual ~store() = default;
+
+  virtual void read(read_request request, handler<read_answer> done) = 0;
+
+  // The bodies of those rows that still exist; rows that are gone are left out.
+  virtual void load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded_body>> done) = 0;
+
+  // Every row with status deferred and attempts > 0, ascending by id, at most limit.
+  virtual void load_failed(std::size_t limit, handler<std::vector<failed_row>> done) = 0;
+
+  // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent, or
+  // deletes them when the retention is 0. Rows that are gone or belong to another message_id are left
+  // alone. Answers with the number of rows changed.
+  virtual void settle(std::vector<row_ref> rows, handler<std::size_t> done) = 0;
+
+  // Decisions take effect only while `epoch` is the current one, and only on rows still pending or
+  // deferred. Answers with the rows that were changed.
+  virtual void decide(std::int64_t epoch, std::vector<decision> decisions,
+                      handler<std::vector<row_ref>> done) = 0;
+
+  // For the gauges. Bounded cost, whatever the table holds.
+  virtual void measure(handler<backlog> done) = 0;
+
+  // Deletes at most `limit` rows sent longer ago than `sent_before`, or dead longer than `dead_before`;
+  // answers with their number.
+  virtual void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
+                     std::size_t limit, handler<std::size_t> done) = 0;
+};
+
+}  // namespace outboxd::outbox

@@ -1,0 +1,1 @@
+#include "relay/amqp/confirms.hpp"
