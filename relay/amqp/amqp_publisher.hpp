@@ -1,0 +1,48 @@
+// The publisher seam over RabbitMQ: one link (connection) per lane, each with a confirm channel and a
+// control channel for passive declares. Runs on one executor; no lock, no thread of its own.
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "base/result.hpp"
+#include "relay/amqp/uri.hpp"
+#include "relay/publisher.hpp"
+
+namespace outboxd::relay::amqp {
+
+struct publisher_options {
+  // Called before every connect, so that rotated secrets are used; a failure is logged and tried again.
+  std::function<base::result<std::vector<endpoint>>()> nodes;
+  std::size_t lanes = 2;
+  std::string connection_name;  // "outboxd:<instance>"; the lane's number is appended
+  std::string version;          // for the client properties
+  std::chrono::milliseconds confirm_timeout{30'000};  // not counted while blocked
+  std::chrono::milliseconds reconnect_min{200};
+  std::chrono::milliseconds reconnect_max{30'000};
+  std::size_t max_message_size = 16u << 20;
+  std::function<double()> random;  // in [0,1): jitter and the order of nodes; default: a random_device-seeded engine
+};
+
+class amqp_publisher final : public publisher {
+ public:
+  amqp_publisher(boost::asio::any_io_executor executor, publisher_options opts, base::logger& log);
+  ~amqp_publisher() override;
+
+  std::size_t lanes() const override;
+  void start(publisher_events& events) override;
+  void publish(lane_id lane, const outbox::message& row) override;
+  void stop(std::chrono::milliseconds limit, std::function<void()> done) override;
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace outboxd::relay::amqp
