@@ -24,7 +24,7 @@ void reader::ask(read_request& request, std::size_t known) const {
   request.gaps.clear();
   request.gaps.reserve(gaps_.size());
   for (const gap& g : gaps_) request.gaps.push_back(g.ids);
-  if (may_return_known()) request.limit += known;
+  if (request.limit > 0 && may_return_known()) request.limit += known;
 }
 
 void reader::answered(const read_request& request, const read_answer& answer, std::size_t taken) {

@@ -62,7 +62,7 @@ class relay {
 
  private:
   class impl;
-  std::unique_ptr<impl> impl_;
+  std::shared_ptr<impl> impl_;
 };
 
 }  // namespace outboxd::relay
