@@ -18,7 +18,7 @@ usage: servers.sh VERB DIR …
   rabbitmq-stop DIR
   rabbitmq-kill DIR
   rabbitmq-ctl DIR ARGUMENT…     rabbitmqctl on that broker
-  guard DIR                      destroy DIR when standard input ends
+  guard DIR                      returns at once; destroys DIR when standard input ends
   destroy DIR                    kill what runs there and remove the directory
 
 Ports, URLs and logs lie in DIR/postgres and DIR/rabbitmq.
@@ -384,7 +384,7 @@ case $verb in
     exit
     ;;
   postgres-start | postgres-stop | postgres-kill | rabbitmq-start | rabbitmq-stop | rabbitmq-kill | \
-    rabbitmq-ctl | guard | destroy)
+    rabbitmq-ctl | guard | guarding | destroy)
     [[ $# -ge 2 ]] || die "$verb needs a directory"
     ;;
   *)
@@ -396,7 +396,9 @@ esac
 
 dir=$(readlink -m "$2")
 case $verb in
-  guard)
+  # In a session of its own and nobody's child: whatever kills its caller does not reach it.
+  guard) setsid --fork bash "$0" guarding "$dir" ;;
+  guarding)
     trap '' INT TERM HUP
     cat >/dev/null
     destroy "$dir"
