@@ -1,6 +1,6 @@
-// The SQL files of this folder, as they were when the binary was built. In them the schema is always
-// written "outbox" and the roles "outbox_writer", "outbox_relay", "outbox_operator", "outbox_reader", in
-// double quotes; outbox/schema.hpp fills in other names.
+// The SQL files of this folder, as they were when the binary was built. In them the schema is
+// always written "outbox" and the roles "outbox_writer", "outbox_relay", "outbox_operator",
+// "outbox_reader", in double quotes; outbox/schema.hpp fills in other names.
 #pragma once
 
 #include <span>
@@ -18,8 +18,8 @@ struct migration {
 // Ascending by version, without gaps.
 std::span<const migration> all();
 
-// Creates a role where it is missing, and grants it what it needs from the newest version. May be run
-// again at any time.
+// Creates a role where it is missing, and grants it what it needs from the newest version. May be
+// run again at any time.
 struct role_files {
   std::string_view writer, relay, operator_, reader;
 };
