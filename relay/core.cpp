@@ -55,7 +55,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random)
       window_(lanes, opts.max_in_flight),
       wake_(opts.notify, opts.poll_interval) {}
 
-// ---- the lead ----------------------------------------------------------------------------------
+// ---- the lead ----
 
 void core::lead_gained(std::int64_t epoch, time_point now) {
   epoch_ = epoch;
@@ -97,8 +97,7 @@ void core::drop_unpublished() {
   for (row* r : unpublished) drop(*r);
 }
 
-// ---- a row's way
-// ---------------------------------------------------------------------------------
+// ---- a row's way ----
 
 void core::apply(const key_order::change& c) {
   if (c.down != nullptr) deactivate(*c.down);
@@ -181,8 +180,7 @@ void core::failed(row& r, verdict what, int code, const std::string& text) {
   undecided_.push_back(&r);
 }
 
-// ---- writing back
-// --------------------------------------------------------------------------------
+// ---- writing back ----
 
 void core::settled(const base::result<std::size_t>& count, time_point now) {
   if (count.has_error()) {
@@ -269,8 +267,7 @@ void core::store_failed(const base::failure& f, time_point now) {
   if (f.kind == base::failure_kind::unavailable) start_over(now);
 }
 
-// ---- publishing
-// ----------------------------------------------------------------------------------
+// ---- publishing ----
 
 void core::poll_publish(time_point now, std::vector<action>& todo) {
   if (!leading() || draining_) return;

@@ -184,8 +184,7 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
   }
 }
 
-// ---- what to do
-// ----------------------------------------------------------------------------------
+// ---- what to do ----
 
 bool core::reads_when_due() const {
   const bool room = rows_.size() == 0 || free_rows() >= capacity_ / 4;
