@@ -1,5 +1,5 @@
-// Which row goes to the broker next, and on which lane: lowest id first, within the window, a key
-// always on the same lane. Pure; owned by the relay core.
+// Which row goes to the broker next, and on which lane: lowest id first on each, within the window,
+// a key always on the same lane. Pure; owned by the relay core.
 #pragma once
 
 #include <optional>
