@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::size_t small = 32;  // room for the fixed-size arguments of any method we send
 
-amqp_table_entry_t entry(std::string_view name, std::string_view text) {
+amqp_table_entry_t text_entry(std::string_view name, std::string_view text) {
   amqp_table_entry_t e{};
   e.key = as_bytes(name);
   e.value.kind = AMQP_FIELD_KIND_UTF8;
@@ -19,15 +19,15 @@ amqp_table_entry_t entry(std::string_view name, std::string_view text) {
   return e;
 }
 
-amqp_table_entry_t entry(std::string_view name, bool value) {
+amqp_table_entry_t capability(std::string_view name) {
   amqp_table_entry_t e{};
   e.key = as_bytes(name);
   e.value.kind = AMQP_FIELD_KIND_BOOLEAN;
-  e.value.value.boolean = value;
+  e.value.value.boolean = true;
   return e;
 }
 
-amqp_table_entry_t entry(std::string_view name, amqp_table_t table) {
+amqp_table_entry_t table_entry(std::string_view name, amqp_table_t table) {
   amqp_table_entry_t e{};
   e.key = as_bytes(name);
   e.value.kind = AMQP_FIELD_KIND_TABLE;
@@ -46,7 +46,7 @@ std::string plain(std::string_view user, std::string_view password) {
 }
 
 std::string amqplain(std::string_view user, std::string_view password) {
-  amqp_table_entry_t entries[] = {entry("LOGIN", user), entry("PASSWORD", password)};
+  amqp_table_entry_t entries[] = {text_entry("LOGIN", user), text_entry("PASSWORD", password)};
   amqp_table_t table{2, entries};
   std::string response(user.size() + password.size() + 64, '\0');
   std::size_t length = 0;
@@ -85,13 +85,13 @@ void append_start_ok(std::string& out, const client_properties& client, std::str
                      std::string_view response) {
   // What RabbitMQ asks of a client before it uses an extension on the connection.
   amqp_table_entry_t capabilities[] = {
-      entry("publisher_confirms", true),         entry("basic.nack", true),
-      entry("connection.blocked", true),         entry("consumer_cancel_notify", true),
-      entry("exchange_exchange_bindings", true), entry("authentication_failure_close", true)};
-  amqp_table_entry_t properties[] = {entry("product", "outboxd"), entry("version", client.version),
-                                     entry("platform", "C++"),
-                                     entry("connection_name", client.connection_name),
-                                     entry("capabilities", amqp_table_t{6, capabilities})};
+      capability("publisher_confirms"),         capability("basic.nack"),
+      capability("connection.blocked"),         capability("consumer_cancel_notify"),
+      capability("exchange_exchange_bindings"), capability("authentication_failure_close")};
+  amqp_table_entry_t properties[] = {
+      text_entry("product", "outboxd"), text_entry("version", client.version),
+      text_entry("platform", "C++"), text_entry("connection_name", client.connection_name),
+      table_entry("capabilities", {6, capabilities})};
   amqp_connection_start_ok_t m{};
   m.client_properties = {5, properties};
   m.mechanism = as_bytes(mechanism);
