@@ -60,6 +60,9 @@ problem set_credentials(endpoint& node, const boost::urls::url_view& uri) {
 
 problem set_vhost(endpoint& node, const boost::urls::url_view& uri) {
   std::string_view path(uri.encoded_path().data(), uri.encoded_path().size());
+  // Boost.URL 1.81 takes what follows a port, in "host:5672x", for a path.
+  if (!path.empty() && path.front() != '/')
+    return std::string("the port is not a number; ") + how_to_write;
   if (!path.empty()) path.remove_prefix(1);
   if (path.find('/') != std::string_view::npos)
     return "the vhost holds a slash that is not percent-encoded: write %2F";
