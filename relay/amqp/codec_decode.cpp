@@ -180,7 +180,7 @@ class decoder::impl {
     sink(std::exchange(state.returned, {}));
   }
 
-  static protocol_error unexpected(channel_id channel, std::string what) {
+  static protocol_error unexpected(channel_id channel, const std::string& what) {
     return {AMQP_UNEXPECTED_FRAME,
             what + " on channel " + std::to_string(channel) + ", out of place"};
   }

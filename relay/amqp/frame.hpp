@@ -15,7 +15,6 @@ namespace outboxd::relay::amqp {
 
 inline constexpr std::size_t frame_header_size = 7;
 inline constexpr std::size_t frame_overhead = frame_header_size + 1;  // with the end octet
-inline constexpr std::size_t short_string_max = 255;
 
 inline std::uint8_t read_u8(const char* p) {
   return static_cast<std::uint8_t>(*p);

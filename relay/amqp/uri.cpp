@@ -86,7 +86,7 @@ problem parse_one(std::string_view text, endpoint& node) {
   if (text.empty()) return "it is empty";
   const auto parsed = boost::urls::parse_uri({text.data(), text.size()});
   if (!parsed) return std::string("it is not a URI; ") + how_to_write;
-  const boost::urls::url_view uri = *parsed;
+  const boost::urls::url_view& uri = *parsed;
   if (auto bad = refuse_misplaced_password(uri)) return bad;
   for (const auto set : {set_scheme, set_address, set_credentials, set_vhost})
     if (auto bad = set(node, uri)) return bad;

@@ -59,8 +59,7 @@ struct channel {
   std::vector<outcome> out;
 };
 
-// ---- conversations recorded from RabbitMQ 3.10
-// -------------------------------------------------------
+// ---- conversations recorded from RabbitMQ 3.10 ----
 
 TEST(confirms, recorded_nacks_of_high_tags_precede_a_cumulative_ack_of_lower_ones) {
   channel c(20);
@@ -126,8 +125,7 @@ TEST(confirms, recorded_connection_close_leaves_all_200_unknown) {
   EXPECT_EQ(c.tracker.unconfirmed(), 0u);
 }
 
-// ---- acks and nacks
-// ------------------------------------------------------------------------------------
+// ---- acks and nacks ----
 
 TEST(confirms, tags_start_at_one) {
   confirms tracker;
@@ -203,8 +201,7 @@ TEST(confirms, tag_zero_with_multiple_means_everything) {
   EXPECT_THAT(c.out, SizeIs(3));
 }
 
-// ---- returns
-// -------------------------------------------------------------------------------------------
+// ---- returns ----
 
 TEST(confirms, a_return_beats_its_ack) {
   channel c(2);
@@ -252,8 +249,7 @@ TEST(confirms, a_returned_message_whose_ack_was_lost_is_returned) {
   EXPECT_EQ(c.out[1].why, doubt::timeout);
 }
 
-// ---- age and end
-// -----------------------------------------------------------------------------------------
+// ---- age and end ----
 
 TEST(confirms, oldest_is_the_lowest_unconfirmed_tag) {
   channel c(3);
@@ -280,8 +276,7 @@ TEST(confirms, abandoning_skips_what_is_settled_and_starts_afresh) {
   EXPECT_EQ(c.publish(9), 1u);
 }
 
-// ---- against a model
-// ---------------------------------------------------------------------------------------
+// ---- against a model ----
 
 // The same bookkeeping in the most obvious way.
 struct model {

@@ -17,8 +17,7 @@ namespace outboxd::tests::wire {
 inline constexpr char method_frame = 1, header_frame = 2, body_frame = 3, heartbeat_frame = 8;
 inline constexpr char end_octet = '\xCE';
 
-// ---- reading
-// ---------------------------------------------------------------------------------------
+// ---- reading ----
 
 struct value;
 using table = std::map<std::string, value>;
@@ -122,8 +121,7 @@ inline std::vector<frame> frames(std::string_view bytes) {
   return all;
 }
 
-// ---- writing
-// ---------------------------------------------------------------------------------------
+// ---- writing ----
 
 inline std::string number(std::uint64_t n, int bytes) {
   std::string text;
