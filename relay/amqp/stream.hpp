@@ -41,6 +41,8 @@ class stream {
   // for ever. It also counts while the other side is there but reads nothing.
   void limit_unacknowledged(std::chrono::milliseconds limit);
 
+  boost::asio::any_io_executor executor() { return socket_.get_executor(); }
+
   // "TLSv1.3", or empty without TLS.
   std::string tls_version();
 
