@@ -353,7 +353,8 @@ void connection::follow_blocking() {
   flush();
 }
 
-// A server that closes the connection says why before it does: the reader gets a moment to find that.
+// A server that closes the connection says why before it does: the reader gets a moment to find
+// that.
 void connection::expect_the_end(std::string text) {
   if (session_.over()) return;
   deadline_.expires_after(last_words);
