@@ -36,8 +36,7 @@ class amqp_publisher::impl {
       o.confirm_timeout = opts.confirm_timeout;
       o.max_message_size = opts.max_message_size;
       o.link.nodes = opts.nodes;
-      o.link.reconnect_min = o.link.connection.reopen_min = opts.reconnect_min;
-      o.link.reconnect_max = o.link.connection.reopen_max = opts.reconnect_max;
+      o.link.reconnect = o.link.connection.reopen = {opts.reconnect_min, opts.reconnect_max};
       o.link.connection.client = {opts.connection_name + ":" + std::to_string(id), opts.version};
       o.link.connection.lane = id;
       o.link.connection.random = random;

@@ -40,7 +40,6 @@ connection::connection(asio::any_io_executor executor, endpoint node, connection
       events_(&events),
       session_(node_),
       stream_(executor),
-      reopen_backoff_(options_.reopen_min, options_.reopen_max),
       wake_(executor, asio::steady_timer::time_point::max()),
       flushed_(executor),
       deadline_(executor),
@@ -335,8 +334,9 @@ void connection::distrust(std::string text) {
 // A channel that dies before it has confirmed anything is not opened again at once: the same row
 // may have killed it as before.
 void connection::reopen_later() {
-  if (confirmed_since_open_) reopen_backoff_.reset();
-  reopen_.expires_after(confirmed_since_open_ ? 0ms : reopen_backoff_.next(options_.random()));
+  channels_lost_ = confirmed_since_open_ ? 0 : channels_lost_ + 1;
+  reopen_.expires_after(
+      channels_lost_ == 0 ? 0ms : options_.reopen.after(channels_lost_, options_.random()));
   reopen_.async_wait([self = shared_from_this()](error_code cancelled) {
     if (cancelled || self->session_.over()) return;
     self->arm_deadline(self->node_.connection_timeout);

@@ -19,10 +19,10 @@
 
 #include "base/log.hpp"
 #include "relay/amqp/codec.hpp"
-#include "relay/amqp/reconnect.hpp"
 #include "relay/amqp/session.hpp"
 #include "relay/amqp/stream.hpp"
 #include "relay/amqp/uri.hpp"
+#include "relay/backoff.hpp"
 #include "relay/verdict.hpp"
 
 namespace outboxd::relay::amqp {
@@ -53,10 +53,9 @@ class connection_events {
 
 struct connection_options {
   client_properties client;
-  std::size_t lane = 0;                       // for the log
-  std::chrono::milliseconds reopen_min{200};  // back-off of a channel that dies again and again
-  std::chrono::milliseconds reopen_max{30'000};
-  std::function<double()> random;  // in [0,1)
+  std::size_t lane = 0;                                                      // for the log
+  backoff reopen{std::chrono::milliseconds(200), std::chrono::seconds(30)};  // of a dying channel
+  std::function<double()> random;                                            // in [0,1)
 };
 
 class connection : public std::enable_shared_from_this<connection> {
@@ -146,7 +145,7 @@ class connection : public std::enable_shared_from_this<connection> {
   bool confirmed_since_open_ = false;
   std::chrono::steady_clock::time_point blocked_since_;
 
-  backoff reopen_backoff_;
+  int channels_lost_ = 0;               // one after the other, without a confirm
   boost::asio::steady_timer wake_;      // the writer waits here; never expires
   boost::asio::steady_timer flushed_;   // the limit of the last writes
   boost::asio::steady_timer deadline_;  // of the handshake, of an opening channel, of close

@@ -24,9 +24,9 @@ lane::lane(lane_id id, asio::any_io_executor executor, lane_options options, bas
     : id_(id),
       options_(std::move(options)),
       log_(log),
+      repeating_(log, tell_missing_every),
       executor_(executor),
       confirm_timer_(executor),
-      missing_(tell_missing_every),
       link_(std::make_shared<link>(executor, options_.link, log, *this)) {}
 
 lane::~lane() {
@@ -157,13 +157,9 @@ void lane::control_lost(int code, const std::string& text) {
   topology::steps steps;
   topology_.control_closed(code, text, steps);
   if (!steps.refused.empty()) {
-    if (const auto left_out = missing_.admit(std::chrono::steady_clock::now())) {
-      log_.warn("amqp.exchange_missing", {{"lane", id_},
-                                          {"code", code},
-                                          {"text", text},
-                                          {"rows", steps.refused.size()},
-                                          {"not_logged", *left_out}});
-    }
+    repeating_.warn(
+        "amqp.exchange_missing",
+        {{"lane", id_}, {"code", code}, {"text", text}, {"rows", steps.refused.size()}});
   }
   follow(std::move(steps));
 }

@@ -19,8 +19,8 @@
 #include "relay/amqp/connection.hpp"
 #include "relay/amqp/link.hpp"
 #include "relay/amqp/pausable_clock.hpp"
-#include "relay/amqp/reconnect.hpp"
 #include "relay/amqp/topology.hpp"
+#include "relay/limited_log.hpp"
 #include "relay/publisher.hpp"
 
 namespace outboxd::relay::amqp {
@@ -69,6 +69,7 @@ class lane final : public connection_events, public std::enable_shared_from_this
   lane_id id_;
   lane_options options_;
   base::logger& log_;
+  limited_log repeating_;
   publisher_events* events_ = nullptr;
   boost::asio::any_io_executor executor_;
 
@@ -84,7 +85,6 @@ class lane final : public connection_events, public std::enable_shared_from_this
 
   pausable_clock clock_;
   boost::asio::steady_timer confirm_timer_;
-  throttle missing_;
   std::shared_ptr<link> link_;
 };
 

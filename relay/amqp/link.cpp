@@ -31,10 +31,9 @@ link::link(asio::any_io_executor executor, link_options options, base::logger& l
     : executor_(executor),
       options_(std::move(options)),
       log_(log),
+      repeating_(log, tell_failures_every),
       events_(events),
-      retry_(executor),
-      backoff_(options_.reconnect_min, options_.reconnect_max),
-      failures_(tell_failures_every) {}
+      retry_(executor) {}
 
 void link::start() {
   assert(!started_);
@@ -66,7 +65,8 @@ asio::awaitable<void> link::run() {
   while (!stopping_) {
     co_await try_nodes();
     if (stopping_) co_return;
-    retry_.expires_after(backoff_.next(options_.connection.random()));
+    ++rounds_failed_;
+    retry_.expires_after(options_.reconnect.after(rounds_failed_, options_.connection.random()));
     boost::system::error_code cancelled;
     co_await retry_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
   }
@@ -86,8 +86,7 @@ asio::awaitable<void> link::try_nodes() {
     current_.reset();
     if (stopping_) co_return;
     if (ending.was_open) {
-      backoff_.reset();
-      failures_.reset();
+      rounds_failed_ = 0;
       co_return;
     }
     failed(node.redacted(), ending.text);
@@ -100,12 +99,8 @@ void link::finished() {
 }
 
 void link::failed(std::string_view node, std::string_view text) {
-  const auto left_out = failures_.admit(std::chrono::steady_clock::now());
-  if (!left_out) return;
-  log_.warn("amqp.connect_failed", {{"lane", options_.connection.lane},
-                                    {"node", node},
-                                    {"error", text},
-                                    {"not_logged", *left_out}});
+  repeating_.warn("amqp.connect_failed",
+                  {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
 }
 
 }  // namespace outboxd::relay::amqp

@@ -17,16 +17,16 @@
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "relay/amqp/connection.hpp"
-#include "relay/amqp/reconnect.hpp"
 #include "relay/amqp/uri.hpp"
+#include "relay/backoff.hpp"
+#include "relay/limited_log.hpp"
 
 namespace outboxd::relay::amqp {
 
 struct link_options {
   // Asked before every round, so that rotated secrets are used.
   std::function<base::result<std::vector<endpoint>>()> nodes;
-  std::chrono::milliseconds reconnect_min{200};
-  std::chrono::milliseconds reconnect_max{30'000};
+  backoff reconnect{std::chrono::milliseconds(200), std::chrono::seconds(30)};
   connection_options connection;
 };
 
@@ -56,11 +56,11 @@ class link : public std::enable_shared_from_this<link> {
   boost::asio::any_io_executor executor_;
   link_options options_;
   base::logger& log_;
+  limited_log repeating_;
   connection_events& events_;
   std::shared_ptr<connection> current_;
   boost::asio::steady_timer retry_;
-  backoff backoff_;
-  throttle failures_;
+  int rounds_failed_ = 0;
   bool started_ = false;
   bool running_ = false;
   bool stopping_ = false;
