@@ -8,6 +8,9 @@
 #include <boost/asio/write.hpp>
 #include <boost/endian/conversion.hpp>
 
+#include <poll.h>
+#include <sys/socket.h>
+
 #include <atomic>
 #include <list>
 #include <mutex>
@@ -78,6 +81,7 @@ class connection final : public broker_side {
  public:
   connection(tcp::socket socket, int number, ssl::context* tls)
       : socket_(std::move(socket)), number_(number) {
+    socket_.set_option(tcp::no_delay(true));
     if (tls != nullptr) tls_.emplace(socket_, *tls);
   }
 
@@ -133,6 +137,17 @@ class connection final : public broker_side {
       amqp_frame f = read();
       if (f.method == wanted) return f;
     }
+  }
+
+  std::size_t take_until_quiet(std::chrono::milliseconds limit) override {
+    char sink[65'536];
+    std::size_t taken = 0;
+    pollfd readable{socket_.native_handle(), POLLIN, 0};
+    error_code e;
+    while (!e && ::poll(&readable, 1, static_cast<int>(limit.count())) > 0) {
+      taken += socket_.read_some(asio::buffer(sink), e);
+    }
+    return taken;
   }
 
   how_it_ended wait_for_the_end() override {

@@ -4,6 +4,7 @@
 // code under test. The destructor cuts every connection and waits for the scripts to end.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -74,6 +75,9 @@ class broker_side {
   void take_publishes(int count) {
     for (int i = 0; i < count; ++i) read_until(method::publish);
   }
+  // Takes and throws away what comes until nothing comes for so long; returns the number of bytes.
+  // There may be half a frame at the end, so that no frame can be read after it. Not over TLS.
+  virtual std::size_t take_until_quiet(std::chrono::milliseconds limit) = 0;
   // Takes and throws away what comes until the client ends the connection.
   virtual how_it_ended wait_for_the_end() = 0;
 
