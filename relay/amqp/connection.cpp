@@ -49,17 +49,17 @@ connection::connection(asio::any_io_executor executor, endpoint node, connection
 asio::awaitable<connection::ending> connection::run() {
   const auto self = shared_from_this();
   arm_deadline(node_.connection_timeout);
-  const auto connected = co_await stream_.connect(node_);
+  const auto failed = co_await stream_.connect(node_);
   if (!session_.over()) {
-    if (connected.has_error()) {
-      session_.disconnected(connected.error().text, todo_);
+    if (failed) {
+      session_.disconnected(failed->text, todo_);
       obey();
     } else {
       session_.connected(todo_);
       obey();
       writer_idle_ = false;
-      asio::co_spawn(stream_.executor(), write_loop(self), [self](std::exception_ptr failed) {
-        if (failed) std::rethrow_exception(failed);
+      asio::co_spawn(stream_.executor(), write_loop(self), [self](std::exception_ptr bug) {
+        if (bug) std::rethrow_exception(bug);
         self->writer_idle_ = true;
         self->flushed_.cancel();
       });

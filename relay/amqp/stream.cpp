@@ -92,7 +92,7 @@ std::string why_not_secure(SSL* connection, const std::string& name, const error
 
 stream::stream(asio::any_io_executor executor) : resolver_(executor), socket_(executor) {}
 
-asio::awaitable<base::result<void>> stream::connect(const endpoint& node) {
+asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
   error_code e;
   auto addresses = co_await resolver_.async_resolve(node.host, std::to_string(node.port),
                                                     asio::redirect_error(asio::use_awaitable, e));
@@ -104,15 +104,15 @@ asio::awaitable<base::result<void>> stream::connect(const endpoint& node) {
   if (e) co_return unavailable("cannot connect", e);
 
   tune_socket(socket_);
-  if (!node.tls) co_return base::result<void>{};
+  if (!node.tls) co_return std::nullopt;
   co_return co_await secure(node);
 }
 
-asio::awaitable<base::result<void>> stream::secure(const endpoint& node) {
+asio::awaitable<std::optional<base::failure>> stream::secure(const endpoint& node) {
   const std::string name = node.server_name.empty() ? node.host : node.server_name;
   context_.emplace(ssl::context::tls_client);
   SSL_CTX_set_min_proto_version(context_->native_handle(), TLS1_2_VERSION);
-  if (auto failed = load_certificates(*context_, node)) co_return *failed;
+  if (auto failed = load_certificates(*context_, node)) co_return failed;
   context_->set_verify_mode(node.verify_peer ? ssl::verify_peer : ssl::verify_none);
   tls_.emplace(socket_, *context_);
   expect_name(tls_->native_handle(), name, node.verify_peer);
@@ -125,7 +125,7 @@ asio::awaitable<base::result<void>> stream::secure(const endpoint& node) {
     co_return base::failure{base::failure_kind::unavailable,
                             why_not_secure(tls_->native_handle(), name, e)};
   }
-  co_return base::result<void>{};
+  co_return std::nullopt;
 }
 
 asio::awaitable<stream::transferred> stream::read_some(asio::mutable_buffer into) {

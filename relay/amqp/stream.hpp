@@ -31,8 +31,8 @@ class stream {
 
   // Resolves, connects to the first address that answers, sets the socket's options and, for amqps,
   // shakes hands: TLS 1.2 or newer, chain and host name verified unless the node says otherwise.
-  // The failure says in words what was wrong with the certificate.
-  boost::asio::awaitable<base::result<void>> connect(const endpoint& node);
+  // Returns what went wrong; where it is the certificate, in words.
+  boost::asio::awaitable<std::optional<base::failure>> connect(const endpoint& node);
 
   boost::asio::awaitable<transferred> read_some(boost::asio::mutable_buffer into);
   boost::asio::awaitable<transferred> write_some(boost::asio::const_buffer from);
@@ -50,7 +50,7 @@ class stream {
   void abandon();  // by reset (RST): what the other side has not read is lost
 
  private:
-  boost::asio::awaitable<base::result<void>> secure(const endpoint& node);
+  boost::asio::awaitable<std::optional<base::failure>> secure(const endpoint& node);
 
   boost::asio::ip::tcp::resolver resolver_;
   boost::asio::ip::tcp::socket socket_;
