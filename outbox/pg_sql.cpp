@@ -10,13 +10,20 @@ namespace {
 // The statements say "outbox" in double quotes for the schema, like the migrations; schema.hpp
 // fills it in.
 
-// $1 frontier · $2, $3 gaps · $4 limit of both together · $5, $6, $7 keys, their first ids, their
-// limits $8 limit of due rows · $9 largest inline body · $10 inline bytes in all
+// $1 frontier · $2, $3 gaps: first and last ids · $4 limit of both together
+// $5, $6, $7 keys, their first ids, their limits · $8 limit of due rows
+// $9 largest inline body · $10 inline bytes in all
 //
 // One statement, because its parts must come from one snapshot: with two, a later row of a key
 // could overtake an earlier one whose transaction commits in between. The snapshot is part of the
 // answer: it tells which gaps nobody can fill any more. It stands in every row, also in the only
 // row of an empty answer.
+//
+// The snapshot's own xmax is one past the last transaction that has *ended*: one that is running
+// now may have it, or a higher one, and fill a gap later. So where ids are missing we draw a
+// transaction id of our own, younger than that of anybody who holds one of them, and answer with it
+// as xmax. Once the xmin of a later snapshot has come so far, they have all ended. Without a gap
+// none is drawn: an idle relay uses up no transaction ids.
 //
 // Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
 // what lets the planner use a partial index from a prepared statement. Nothing below the frontier
@@ -60,12 +67,16 @@ WITH picked AS (
     FROM picked AS p
    CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS size) AS s
 ), moment AS (
-  SELECT pg_current_snapshot() AS snapshot,
+  SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
+         coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
+                     FROM picked AS p
+                    WHERE p.part = 0 AND p.id > $1::bigint),
+                  pg_snapshot_xmax(pg_current_snapshot())) AS xmax,
          (SELECT m.due_at FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
            ORDER BY m.due_at LIMIT 1) AS next_due
 )
-SELECT pg_snapshot_xmin(moment.snapshot), pg_snapshot_xmax(moment.snapshot),
+SELECT moment.xmin, moment.xmax,
        -- A distance to infinity is an error, and one odd row must not stop the others.
        (extract(epoch FROM least(moment.next_due, now() + interval '1 year') - now()) * 1000)::bigint,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,

@@ -34,8 +34,10 @@ struct key_read {
   std::size_t limit = 0;
 };
 
-// pg_current_snapshot() of the statement that read the rows (PostgreSQL docs, functions-info,
-// "Transaction ID and Snapshot Information Functions").
+// Of the statement that read the rows (PostgreSQL docs, functions-info, "Transaction ID and Snapshot
+// Information Functions"). xmin: every transaction below it has ended, and what it wrote was seen.
+// xmax: every transaction that may still fill an id missing from this answer is below it. (Not
+// pg_snapshot_xmax, which a running transaction may equal or exceed.)
 struct snapshot {
   std::uint64_t xmin = 0;
   std::uint64_t xmax = 0;
