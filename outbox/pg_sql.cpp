@@ -72,13 +72,13 @@ WITH picked AS (
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
                   pg_snapshot_xmax(pg_current_snapshot())) AS xmax,
-         (SELECT m.due_at FROM "outbox".messages AS m
+         -- A distance to infinity is an error, and one odd row must not stop the others.
+         (SELECT least(m.due_at, now() + interval '1 year') - now() FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
-           ORDER BY m.due_at LIMIT 1) AS next_due
+           ORDER BY m.due_at LIMIT 1) AS next_due_in
 )
 SELECT moment.xmin, moment.xmax,
-       -- A distance to infinity is an error, and one odd row must not stop the others.
-       (extract(epoch FROM least(moment.next_due, now() + interval '1 year') - now()) * 1000)::bigint,
+       (extract(epoch FROM moment.next_due_in) * 1000)::bigint,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
@@ -142,7 +142,7 @@ DELETE FROM "outbox".messages AS m
 // are published. If a crash then forgot the decision, the row would be sent after them, out of
 // order. Decisions are rare.
 constexpr std::string_view decide_sql = R"(
-WITH leading AS MATERIALIZED (
+WITH fence AS MATERIALIZED (
   SELECT l.epoch FROM "outbox".lead AS l WHERE l.epoch = $1::bigint FOR SHARE
 )
 UPDATE "outbox".messages AS m
@@ -154,7 +154,7 @@ UPDATE "outbox".messages AS m
        last_error = decided.last_error
   FROM unnest($2::bigint[], $3::uuid[], $4::boolean[], $5::bigint[], $6::text[])
          AS decided (id, message_id, dead, retry_in, last_error)
- WHERE EXISTS (SELECT FROM leading)
+ WHERE EXISTS (SELECT FROM fence)
    AND m.id = decided.id AND m.message_id = decided.message_id AND m.status IN ('pending', 'deferred')
 RETURNING m.id, m.message_id)";
 
