@@ -52,6 +52,11 @@ caught_failure describe_current_exception() {
     throw;
   } catch (const pqxx::broken_connection& e) {
     return {{base::failure_kind::unavailable, one_line(e.what())}, true};
+  } catch (const pqxx::insufficient_privilege& e) {
+    // libpqxx 6.4 forgets the SQLSTATE of this one, and calls the next one no sql_error.
+    return {{base::failure_kind::forbidden, one_line(e.what())}, false};
+  } catch (const pqxx::transaction_rollback& e) {
+    return {{base::failure_kind::unavailable, one_line(e.what())}, false};
   } catch (const pqxx::sql_error& e) {
     const auto meaning = classify(e.sqlstate());
     return {{meaning.kind, one_line(e.what())}, meaning.session_lost};

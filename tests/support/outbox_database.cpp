@@ -2,8 +2,7 @@
 
 #include <boost/lexical_cast.hpp>
 
-#include "migrations/embedded.hpp"
-#include "outbox/pqxx_compat.hpp"
+#include "outbox/migrator.hpp"
 #include "outbox/schema.hpp"
 #include "tests/support/servers.hpp"
 
@@ -46,19 +45,10 @@ std::string literal(pqxx::transaction_base& tx, const std::optional<T>& value) {
 
 outbox_database::outbox_database(std::string schema)
     : schema_(std::move(schema)), url_(shared_postgres().create_database()), connection_(url_) {
-  pqxx::work tx(connection_);
-  for (const auto& migration : migrations::all()) {
-    tx.exec(outbox::fill_in(migration.up, names_of(schema_)));
-    tx.exec(outbox::fill_in(
-        "INSERT INTO \"outbox\".schema_version (version, title, checksum) VALUES (" +
-            std::to_string(migration.version) + ", 'test', '')",
-        names_of(schema_)));
-  }
-  const auto& roles = migrations::roles();
-  for (const auto role : {roles.writer, roles.relay, roles.operator_, roles.reader}) {
-    tx.exec(outbox::fill_in(role, names_of(schema_)));
-  }
-  tx.commit();
+  outbox::migrate_options options;
+  options.url = url_;
+  options.schema = schema_;
+  outbox::up(options).value();
 }
 
 pqxx::result outbox_database::run(const std::string& sql) {
