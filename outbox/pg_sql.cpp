@@ -20,10 +20,10 @@ namespace {
 // row of an empty answer.
 //
 // The snapshot's own xmax is one past the last transaction that has *ended*: one that is running
-// now may have it, or a higher one, and fill a gap later. So where ids are missing we draw a
-// transaction id of our own, younger than that of anybody who holds one of them, and answer with it
-// as xmax. Once the xmin of a later snapshot has come so far, they have all ended. Without a gap
-// none is drawn: an idle relay uses up no transaction ids.
+// now may have that id, or a higher one, and fill a gap later. So where ids are missing we draw a
+// transaction id of our own, younger than that of anybody who holds one of them: once the xmin of a
+// later snapshot has come so far, they have all ended. Where none is missing nobody asks, and none
+// is drawn: an idle relay uses up no transaction ids.
 //
 // Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
 // what lets the planner use a partial index from a prepared statement. Nothing below the frontier
@@ -71,13 +71,13 @@ WITH picked AS (
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
-                  pg_snapshot_xmax(pg_current_snapshot())) AS xmax,
+                  pg_snapshot_xmax(pg_current_snapshot())) AS next_xid,
          -- A distance to infinity is an error, and one odd row must not stop the others.
          (SELECT least(m.due_at, now() + interval '1 year') - now() FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
            ORDER BY m.due_at LIMIT 1) AS next_due_in
 )
-SELECT moment.xmin, moment.xmax,
+SELECT moment.xmin, moment.next_xid,
        (extract(epoch FROM moment.next_due_in) * 1000)::bigint,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.size, r.inlined, r.payload IS NULL,
