@@ -1,4 +1,5 @@
-// Exponential back-off with jitter. Pure: luck is an argument.
+// How long to wait after a failure: doubling from min to max, then spread over the upper half so
+// that those who failed together do not come back together. Pure: luck is an argument.
 #pragma once
 
 #include <algorithm>
@@ -6,26 +7,17 @@
 
 namespace outboxd::base {
 
-class backoff {
- public:
-  using duration = std::chrono::milliseconds;
+struct backoff {
+  std::chrono::milliseconds min;
+  std::chrono::milliseconds max;
 
-  backoff(duration min, duration max) : min_(min), max_(max), next_(min) {}
-
-  // u in [0,1): the answer lies between half the current step and the whole of it; the step doubles
-  // up to max. Never below min/2.
-  duration next(double u) {
-    const auto step = next_;
-    next_ = std::min(max_, next_ * 2);
-    return duration(static_cast<duration::rep>(static_cast<double>(step.count()) * (0.5 + u / 2)));
+  // attempts: failures so far, this one included (1 for the first). luck in [0, 1).
+  std::chrono::milliseconds after(int attempts, double luck) const {
+    const int doublings = std::clamp(attempts - 1, 0, 30);
+    const auto longest = std::min(max, std::chrono::milliseconds(min.count() << doublings));
+    return std::chrono::milliseconds(static_cast<std::chrono::milliseconds::rep>(
+        static_cast<double>(longest.count()) * (0.5 + 0.5 * luck)));
   }
-
-  void reset() { next_ = min_; }
-
- private:
-  duration min_;
-  duration max_;
-  duration next_;
 };
 
 }  // namespace outboxd::base

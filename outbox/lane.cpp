@@ -45,7 +45,7 @@ class lane::impl {
   impl(boost::asio::any_io_executor executor, lane_options options)
       : executor_(std::move(executor)),
         options_(std::make_shared<const lane_options>(with_jitter(std::move(options)))),
-        backoff_(options_->backoff_min, options_->backoff_max),
+        backoff_{options_->backoff_min, options_->backoff_max},
         thread_([this] { run(); }) {}
 
   ~impl() {
@@ -136,7 +136,7 @@ class lane::impl {
       session_ = std::move(made);
       socket_ = session_->socket();
     } catch (...) {
-      connect_at_ = clock::now() + backoff_.next(options_->jitter());
+      connect_at_ = clock::now() + backoff_.after(++failures_, options_->jitter());
       fail_queued(describe_current_exception().failure);
       return;
     }
@@ -152,7 +152,7 @@ class lane::impl {
     try {
       entry.job->run(*session_);
       proven_ = true;
-      backoff_.reset();
+      failures_ = 0;
     } catch (...) {
       auto caught = describe_current_exception();
       if (caught.session_lost) lost = caught.failure;
@@ -207,7 +207,7 @@ class lane::impl {
     const bool wanted = close_session();
     // Connect again at once, the server may only have ended this one session; but not in a circle.
     connect_at_ = clock::now();
-    if (!proven_) connect_at_ += backoff_.next(options_->jitter());
+    if (!proven_) connect_at_ += backoff_.after(++failures_, options_->jitter());
     if (wanted && options_->on_session_lost) {
       boost::asio::post(executor_, [options = options_, why] { options->on_session_lost(why); });
     }
@@ -271,6 +271,7 @@ class lane::impl {
   // The lane's thread alone.
   std::unique_ptr<session> session_;
   base::backoff backoff_;
+  int failures_ = 0;  // since a job succeeded
   clock::time_point connect_at_{};
   bool was_connected_ = false;
   bool proven_ = false;  // a job has succeeded in this session
