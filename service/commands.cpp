@@ -2,6 +2,7 @@
 
 #include <ostream>
 
+#include "service/metrics_table.hpp"
 #include "service/settings_text.hpp"
 #include "service/version.hpp"
 
@@ -31,6 +32,10 @@ struct executor {
   exit_code operator()(const config_command& c) const {
     if (c.reference == "configuration") {
       out << settings_reference();
+      return exit_code::done;
+    }
+    if (c.reference == "metrics") {
+      out << metrics_reference();
       return exit_code::done;
     }
     const auto loaded = load(env);
