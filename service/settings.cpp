@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "outbox/schema.hpp"
 #include "service/settings_names.hpp"
 #include "service/settings_table.hpp"
 #include "service/units.hpp"
@@ -44,11 +45,6 @@ bool is_name(std::string_view text, std::string_view allowed, std::size_t longes
          text.find_first_not_of(allowed) == std::string_view::npos;
 }
 
-bool is_schema(std::string_view text) {
-  return is_name(text, "abcdefghijklmnopqrstuvwxyz0123456789_", 40) &&
-         (text[0] < '0' || text[0] > '9');
-}
-
 bool is_instance(std::string_view text) {
   return is_name(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._:-", 63);
 }
@@ -62,7 +58,8 @@ struct assign {
   bool operator()(std::string settings::*member) const {
     out.*member = text;
     if (!row.choices.empty()) return is_choice(row.choices, text);
-    return member == &settings::schema ? is_schema(text) : is_instance(text);
+    return member == &settings::schema ? outbox::validate_schema_name(text).has_value()
+                                       : is_instance(text);
   }
   bool operator()(secret settings::*) const { return false; }  // read by load_secret
   bool operator()(std::size_t settings::*member) const {

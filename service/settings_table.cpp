@@ -247,7 +247,8 @@ struct describe {
 
   std::string operator()(std::string settings::*) const {
     if (!row.choices.empty()) return quoted_choices(row.choices);
-    if (row.name == "OUTBOX_SCHEMA") return "a lower-case name: a-z, 0-9 and _, at most 40";
+    if (row.name == "OUTBOX_SCHEMA")
+      return "at most 55 bytes, without quotes, dollar signs and backslashes";
     return "letters, digits and . _ : -, at most 63";
   }
   std::string operator()(secret settings::*) const {
