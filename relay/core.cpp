@@ -192,7 +192,7 @@ void core::settled(const base::result<std::size_t>& count, time_point now) {
     return;
   }
   store_worked();
-  for (row* r : settling_) rows_.remove(*r);
+  for (row* r : settling_) written(*r);
   settling_.clear();
 }
 
@@ -220,11 +220,24 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
       // obeyed.
       apply(is_dead ? keys_.finish(*r) : is_deferred ? keys_.fail(*r) : keys_.forget(*r));
     }
-    rows_.remove(*r);
+    if (done) {
+      written(*r);
+    } else {
+      rows_.remove(*r);
+    }
   }
-  if (leading() && epoch_ != decide_epoch_) start_over(now);
+  if (leading() && epoch_ != decide_epoch_) {
+    holds_known_ = false;  // they may have been read before this decision took effect
+    start_over(now);
+  }
   if (!in_doubt) store_worked();
   return dead;
+}
+
+// The table has the last word on this row now.
+void core::written(row& r) {
+  if (holds_out_) written_since_holds_asked_.insert(r.msg.ref);
+  rows_.remove(r);
 }
 
 void core::poll_write(time_point now, std::vector<action>& todo) {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <variant>
 #include <vector>
 
@@ -126,6 +127,7 @@ class core {
   }
   void heed(const outbox::wake::advice& a, time_point now);
   void start_over(time_point now);
+  void written(row& r);
   // Going out.
   bool reads_when_due() const;
   bool wants_read(time_point now) const;
@@ -153,6 +155,7 @@ class core {
   bool read_is_stale_ = false;  // it was sent under an earlier lead
   bool holds_out_ = false;
   std::int64_t holds_epoch_ = 0;
+  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> written_since_holds_asked_;
   std::size_t due_limit_ = 256;
   bool read_all_ = false;  // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_;

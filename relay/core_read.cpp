@@ -60,7 +60,10 @@ void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& fa
   store_worked();
   if (epoch_ != holds_epoch_) return;  // asked under an earlier lead: ask again
   for (const outbox::failed_row& f : *failed) {
-    if (f.ordering_key) keys_.hold(*f.ordering_key, f.ref);
+    const row* r = rows_.find(f.ref);
+    const bool outdated = (r != nullptr && r->state == row_state::acked) ||
+                          written_since_holds_asked_.contains(f.ref);
+    if (f.ordering_key && !outdated) keys_.hold(*f.ordering_key, f.ref);
   }
   holds_known_ = true;
   read_at_ = now;
@@ -151,6 +154,9 @@ void core::take(outbox::message&& m, time_point now) {
   row& r = rows_.add(std::move(m), now);
   if (r.msg.ordering_key) {
     apply(keys_.add(r));
+    // Bodies of rows that wait behind others must not use up what the others need.
+    if (r.state == row_state::queued && rows_.bytes() > opts_.max_in_flight_bytes / 2)
+      rows_.drop_body(r);
   } else {
     activate(r);
   }
@@ -206,6 +212,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (may_ask && !holds_known_ && !holds_out_) {
     holds_out_ = true;
     holds_epoch_ = *epoch_;
+    written_since_holds_asked_.clear();
     todo.emplace_back(do_load_failed{failed_rows_at_start});
   }
   if (!wants_read(now)) return;
@@ -239,7 +246,7 @@ void core::poll_bodies(time_point now, std::vector<action>& todo) {
   for (const row* r : bodiless_) {
     const bool fits =
         bytes + r->msg.body_size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
-    if (!fits && bytes > 0) break;
+    if (!fits && !(loading_.empty() && window_.empty())) break;
     loading_.push_back(r->msg.ref);
     bytes += r->msg.body_size;
     loaded += r->msg.body_size;

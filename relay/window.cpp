@@ -2,6 +2,7 @@
 
 #include <boost/assert.hpp>
 
+#include <algorithm>
 #include <functional>
 
 namespace outboxd::relay {
@@ -63,6 +64,12 @@ row* window::next() {
     }
   }
   return nullptr;
+}
+
+bool window::empty() const {
+  return in_flight_ == 0 && keyless_.empty() &&
+         std::all_of(lanes_.begin(), lanes_.end(),
+                     [](const lane_state& l) { return l.keyed.empty() && l.suspects.empty(); });
 }
 
 void window::landed(row& r) {

@@ -30,6 +30,8 @@ class window {
   void landed(row& r);
 
   std::size_t in_flight() const { return in_flight_; }
+  // Nothing is in flight or could be.
+  bool empty() const;
 
  private:
   using by_id = std::set<row*, lower_id>;
