@@ -1,24 +1,14 @@
 #include "outbox/pg_sql.hpp"
 
-#include "outbox/pg_text.hpp"
+#include <string_view>
+
+#include "outbox/schema.hpp"
 
 namespace outboxd::outbox {
 namespace {
 
-// The statements below say {schema} for the quoted schema and {table} for the oid of the messages
-// table.
-std::string with_schema(std::string_view text, std::string_view schema) {
-  const std::string name = quoted_identifier(schema);
-  const std::string table = quoted_literal(name + ".messages") + "::regclass::oid";
-  std::string out;
-  for (auto brace = text.find('{'); brace != std::string_view::npos; brace = text.find('{')) {
-    const auto end = text.find('}', brace);
-    out += text.substr(0, brace);
-    out += text.substr(brace, end - brace) == "{schema" ? name : table;
-    text.remove_prefix(end + 1);
-  }
-  return out += text;
-}
+// The statements say "outbox" in double quotes for the schema, like the migrations; schema.hpp
+// fills it in.
 
 // $1 frontier · $2, $3 gaps · $4 limit of both together · $5, $6, $7 keys, their first ids, their
 // limits $8 limit of due rows · $9 largest inline body · $10 inline bytes in all
@@ -42,24 +32,24 @@ WITH picked AS (
   SELECT 0 AS part, row_number() OVER (ORDER BY o.id) AS position, o.*
     FROM (SELECT g.*
             FROM unnest($2::bigint[], $3::bigint[]) AS gap (first, last)
-           CROSS JOIN LATERAL (SELECT m.* FROM {schema}.messages AS m
+           CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
                                 WHERE m.status = 'pending' AND m.id BETWEEN gap.first AND gap.last
                                 ORDER BY m.id LIMIT $4::bigint) AS g
            UNION ALL
-          (SELECT m.* FROM {schema}.messages AS m
+          (SELECT m.* FROM "outbox".messages AS m
             WHERE m.status = 'pending' AND m.id > $1::bigint
             ORDER BY m.id LIMIT $4::bigint)
            ORDER BY id LIMIT $4::bigint) AS o
    UNION ALL
   SELECT 1, row_number() OVER (ORDER BY wanted.position, k.id), k.*
     FROM unnest($5::text[], $6::bigint[], $7::bigint[]) WITH ORDINALITY AS wanted (key, first, rows, position)
-   CROSS JOIN LATERAL (SELECT m.* FROM {schema}.messages AS m
+   CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
                         WHERE m.status = 'pending' AND m.id BETWEEN wanted.first AND $1::bigint
                           AND m.ordering_key = wanted.key
                         ORDER BY m.id LIMIT wanted.rows) AS k
    UNION ALL
   SELECT 2, row_number() OVER (ORDER BY d.due_at, d.id), d.*
-    FROM (SELECT m.* FROM {schema}.messages AS m
+    FROM (SELECT m.* FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at <= now()
            ORDER BY m.due_at, m.id LIMIT $8::bigint) AS d
 ), sized AS (
@@ -71,7 +61,7 @@ WITH picked AS (
    CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS size) AS s
 ), moment AS (
   SELECT pg_current_snapshot() AS snapshot,
-         (SELECT m.due_at FROM {schema}.messages AS m
+         (SELECT m.due_at FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
            ORDER BY m.due_at LIMIT 1) AS next_due
 )
@@ -94,7 +84,7 @@ SELECT pg_snapshot_xmin(moment.snapshot), pg_snapshot_xmax(moment.snapshot),
 constexpr std::string_view load_bodies_sql = R"(
 SELECT m.id, m.message_id, m.payload, m.payload_bytes
   FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS wanted (id, message_id, position)
-  JOIN {schema}.messages AS m USING (id, message_id)
+  JOIN "outbox".messages AS m USING (id, message_id)
  WHERE m.status IN ('pending', 'deferred')
  ORDER BY wanted.position)";
 
@@ -102,7 +92,7 @@ SELECT m.id, m.message_id, m.payload, m.payload_bytes
 // visited.
 constexpr std::string_view load_failed_sql = R"(
 SELECT m.id, m.message_id, m.exchange, m.routing_key, m.ordering_key
-  FROM {schema}.messages AS m
+  FROM "outbox".messages AS m
  WHERE m.status = 'deferred' AND m.attempts > 0
  ORDER BY m.id
  LIMIT $1::bigint)";
@@ -117,7 +107,7 @@ SELECT m.id, m.message_id, m.exchange, m.routing_key, m.ordering_key
 // mark lost in a crash of the database costs a duplicate, which is promised to be possible; waiting
 // for the disk would cost every row. (The condition is evaluated once, before any row.)
 constexpr std::string_view mark_sent_sql = R"(
-UPDATE {schema}.messages AS m
+UPDATE "outbox".messages AS m
    SET status = 'sent', sent_at = now()
   FROM unnest($1::bigint[], $2::uuid[]) AS acked (id, message_id)
  WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
@@ -125,7 +115,7 @@ UPDATE {schema}.messages AS m
 
 // The same where nothing is kept.
 constexpr std::string_view delete_sent_sql = R"(
-DELETE FROM {schema}.messages AS m
+DELETE FROM "outbox".messages AS m
  USING unnest($1::bigint[], $2::uuid[]) AS acked (id, message_id)
  WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
    AND m.id = acked.id AND m.message_id = acked.message_id AND m.status IN ('pending', 'deferred'))";
@@ -142,9 +132,9 @@ DELETE FROM {schema}.messages AS m
 // order. Decisions are rare.
 constexpr std::string_view decide_sql = R"(
 WITH leading AS MATERIALIZED (
-  SELECT l.epoch FROM {schema}.lead AS l WHERE l.epoch = $1::bigint FOR SHARE
+  SELECT l.epoch FROM "outbox".lead AS l WHERE l.epoch = $1::bigint FOR SHARE
 )
-UPDATE {schema}.messages AS m
+UPDATE "outbox".messages AS m
    SET status = CASE WHEN decided.dead THEN 'dead' ELSE 'deferred' END,
        attempts = m.attempts + 1,
        failing_since = coalesce(m.failing_since, now()),
@@ -169,33 +159,33 @@ RETURNING m.id, m.message_id)";
 constexpr std::string_view measure_sql = R"(
 WITH pending AS (
   SELECT count(*) AS rows, max(p.id) AS last
-    FROM (SELECT m.id FROM {schema}.messages AS m
+    FROM (SELECT m.id FROM "outbox".messages AS m
            WHERE m.status = 'pending' ORDER BY m.id LIMIT $1::bigint + 1) AS p
 ), deferred AS (
   SELECT count(*) AS rows
-    FROM (SELECT FROM {schema}.messages AS m
+    FROM (SELECT FROM "outbox".messages AS m
            WHERE m.status = 'deferred' ORDER BY m.due_at LIMIT $1::bigint + 1) AS d
 ), dead AS (
   SELECT count(*) AS rows
-    FROM (SELECT FROM {schema}.messages AS m
+    FROM (SELECT FROM "outbox".messages AS m
            WHERE m.status = 'dead' ORDER BY m.id LIMIT $1::bigint + 1) AS d
 ), vacuumed AS (
   SELECT max(i.reltuples) FILTER (WHERE i.relname = 'messages_due') AS deferred,
          max(i.reltuples) FILTER (WHERE i.relname = 'messages_dead') AS dead
     FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-   WHERE x.indrelid = {table}
+   WHERE x.indrelid = '"outbox".messages'::regclass
 ), oldest AS (
   SELECT least(
-    (SELECT m.created_at FROM {schema}.messages AS m
+    (SELECT m.created_at FROM "outbox".messages AS m
       WHERE m.status = 'pending' ORDER BY m.id LIMIT 1),
-    (SELECT m.due_at FROM {schema}.messages AS m
+    (SELECT m.due_at FROM "outbox".messages AS m
       WHERE m.status = 'deferred' AND m.due_at <= now() ORDER BY m.due_at LIMIT 1),
     (SELECT min(greatest(f.created_at, f.not_before))
-       FROM (SELECT m.created_at, m.not_before FROM {schema}.messages AS m
+       FROM (SELECT m.created_at, m.not_before FROM "outbox".messages AS m
               WHERE m.status = 'deferred' AND m.attempts > 0 ORDER BY m.id LIMIT 1000) AS f)) AS since
 )
 SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
-            ELSE pending.rows - pending.last + (SELECT max(m.id) FROM {schema}.messages AS m
+            ELSE pending.rows - pending.last + (SELECT max(m.id) FROM "outbox".messages AS m
                                                  WHERE m.status = 'pending') END,
        CASE WHEN deferred.rows <= $1::bigint THEN deferred.rows
             ELSE greatest(deferred.rows, vacuumed.deferred::bigint) END,
@@ -216,11 +206,11 @@ WITH page AS (
          CASE m.status WHEN 'sent' THEN m.sent_at < now() - $3::bigint * interval '1 ms'
                        WHEN 'dead' THEN coalesce(m.due_at, m.created_at) < now() - $4::bigint * interval '1 ms'
                        ELSE false END AS old
-    FROM {schema}.messages AS m
+    FROM "outbox".messages AS m
    WHERE m.id > $1::bigint
    ORDER BY m.id LIMIT $2::bigint
 ), gone AS (
-  DELETE FROM {schema}.messages AS m
+  DELETE FROM "outbox".messages AS m
    USING page
    WHERE page.old AND m.id = page.id AND m.status = page.status
   RETURNING m.id
@@ -246,33 +236,34 @@ SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
    SELECT NULL) AS lacking (what)
  GROUP BY s.oid)";
 
-constexpr std::string_view schema_version_sql =
-    "SELECT coalesce(max(version), 0) FROM {schema}.schema_version";
-
 // The first number of our advisory locks is the oid of the table, so that several outboxes share a
 // database. An oid above 2^31 becomes a negative int4; what counts is that it is always the same
 // number. Only the form that does not wait: a session that waits for a lock holds a snapshot, and
 // keeps vacuum from removing anything for as long as it waits.
-constexpr std::string_view try_lock_sql = "SELECT pg_try_advisory_lock({table}::int4, $1::int4)";
+constexpr std::string_view try_lock_sql =
+    R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
 
 // $1 instance. Right after the lock and before anything is decided: from here on the decisions of
 // earlier leaders have no effect.
-constexpr std::string_view take_epoch_sql =
-    "UPDATE {schema}.lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch";
+constexpr std::string_view take_epoch_sql = R"(
+UPDATE "outbox".lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch)";
 
 // Keeps idle_session_timeout from ending the session, and tells whether it is the one that took the
 // lock.
 constexpr std::string_view ping_sql = "SELECT pg_backend_pid()";
 
-constexpr std::string_view unlock_sql = "SELECT pg_advisory_unlock({table}::int4, $1::int4)";
+constexpr std::string_view unlock_sql =
+    R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";
 
-statement make(const char* name, std::string_view sql, std::string_view schema) {
-  return {name, with_schema(sql, schema)};
+statement make(const char* name, std::string_view sql, const std::string& schema) {
+  schema_names names;
+  names.schema = schema;
+  return {name, fill_in(sql, names)};
 }
 
 }  // namespace
 
-store_statements::store_statements(std::string_view schema)
+store_statements::store_statements(const std::string& schema)
     : read(make("read", read_sql, schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),
@@ -282,17 +273,13 @@ store_statements::store_statements(std::string_view schema)
       measure(make("measure", measure_sql, schema)),
       purge(make("purge", purge_sql, schema)) {}
 
-lead_statements::lead_statements(std::string_view schema)
+lead_statements::lead_statements(const std::string& schema)
     : look_around(make("look_around", look_around_sql, schema)),
-      schema_version(make("schema_version", schema_version_sql, schema)),
+      schema_version(make("schema_version", installed_version_sql, schema)),
       try_lock(make("try_lock", try_lock_sql, schema)),
       unlock(make("unlock", unlock_sql, schema)),
       take_epoch(make("take_epoch", take_epoch_sql, schema)),
       ping(make("ping", ping_sql, schema)) {}
-
-std::string wake_channel(std::string_view schema) {
-  return "outboxd_" + std::string(schema);
-}
 
 // A queue's statistics are always wrong: it is empty when it is analysed and full a second later,
 // or the other way round. So nothing is left to them:

@@ -1,11 +1,10 @@
-// Every statement of the relay, built once from the name of the schema. Values travel as
-// parameters. Each is a single statement: one snapshot, one round trip, and nothing stays open if
-// we are stopped in the middle. The reasons stand above each in pg_sql.cpp.
+// Every statement of the relay, built once from the name of the schema (validated, schema.hpp).
+// Values travel as parameters. Each is a single statement: one snapshot, one round trip, and
+// nothing stays open if we are stopped in the middle. The reasons stand above each in pg_sql.cpp.
 #pragma once
 
 #include <cstdint>
 #include <string>
-#include <string_view>
 
 #include "outbox/session.hpp"
 
@@ -15,7 +14,7 @@ namespace outboxd::outbox {
 inline constexpr std::int64_t exact_count_limit = 100'000;
 
 struct store_statements {
-  explicit store_statements(std::string_view schema);
+  explicit store_statements(const std::string& schema);
 
   statement read;
   statement load_bodies;
@@ -27,14 +26,8 @@ struct store_statements {
   statement purge;
 };
 
-// Two-integer advisory locks: the oid of the messages table, and one of these. The numbers and the
-// channel are also in the trigger that wakes the relay (migrations/0001_outbox.up.sql).
-inline constexpr int lead_lock = 1;
-inline constexpr int wake_lock = 2;
-std::string wake_channel(std::string_view schema);
-
 struct lead_statements {
-  explicit lead_statements(std::string_view schema);
+  explicit lead_statements(const std::string& schema);
 
   statement look_around;
   statement schema_version;

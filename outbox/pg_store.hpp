@@ -18,7 +18,7 @@ namespace outboxd::outbox {
 struct pg_options {
   std::function<std::string()> url;  // a libpq URI or key/value string; asked before each connect,
                                      // on other threads: secrets rotate
-  std::string schema = "outbox";
+  std::string schema = "outbox";     // validated (schema.hpp)
   std::string application_name = "outboxd";
   std::function<double()> jitter;  // [0,1), on other threads; empty: a random generator
   bool delete_on_ack = false;

@@ -45,15 +45,6 @@ std::string array_of(const std::vector<T>& values, Append append) {
   return out += '}';
 }
 
-std::string quoted_with(char quote, std::string_view text) {
-  std::string out(1, quote);
-  for (const char c : text) {
-    if (c == quote) out += quote;
-    out += c;
-  }
-  return out += quote;
-}
-
 bool is_continuation(unsigned char c) {
   return (c & 0xc0) == 0x80;
 }
@@ -133,14 +124,6 @@ std::string decode_bytea(std::string_view text) {
   }
   if ((seen & 0xf0) != 0) throw std::runtime_error("not a bytea in hex");
   return out;
-}
-
-std::string quoted_identifier(std::string_view name) {
-  return quoted_with('"', name);
-}
-
-std::string quoted_literal(std::string_view text) {
-  return quoted_with('\'', text);
 }
 
 std::string storable_text(std::string_view text, std::size_t limit) {

@@ -1,4 +1,4 @@
-// PostgreSQL's text formats, both ways: array literals, uuids, bytea, identifiers. Pure.
+// PostgreSQL's text formats, both ways: array literals, uuids, bytea. Pure.
 #pragma once
 
 #include <boost/uuid/uuid.hpp>
@@ -22,12 +22,6 @@ boost::uuids::uuid parse_uuid(std::string_view text);
 
 // bytea_output = hex: "\x" and two digits a byte. Throws std::runtime_error on anything else.
 std::string decode_bytea(std::string_view text);
-
-// "name" with its quotes doubled.
-std::string quoted_identifier(std::string_view name);
-
-// 'text' with its quotes doubled (standard_conforming_strings = on).
-std::string quoted_literal(std::string_view text);
 
 // At most `limit` bytes of valid UTF-8 without NUL: the server refuses anything else, and texts of
 // strangers (a broker's reply) must not make a statement fail for ever.
