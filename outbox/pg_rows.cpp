@@ -122,7 +122,7 @@ message decode_message(const pqxx::row& r) {
 read_answer decode_read(const pqxx::result& rows) {
   read_answer answer;
   answer.snap.xmin = number<std::uint64_t>(rows[0][column::xmin]);
-  answer.snap.xmax = number<std::uint64_t>(rows[0][column::xmax]);
+  answer.snap.next_xid = number<std::uint64_t>(rows[0][column::xmax]);
   if (const auto due = optional_number<std::int64_t>(rows[0][column::next_due_ms])) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
