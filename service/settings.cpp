@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "outbox/schema.hpp"
+#include "service/broker_nodes.hpp"
 #include "service/settings_names.hpp"
 #include "service/settings_table.hpp"
 #include "service/units.hpp"
@@ -113,6 +114,7 @@ class loader {
     if (!std::visit(assign{row, text, out_.values}, row.where)) {
       out_.errors.push_back(std::string(row.name) + "=" + text + " is not understood; write " +
                             accepted_forms(row));
+      std::visit(assign{row, row.default_value, out_.values}, row.where);  // for check_together
     } else if (given) {
       refuse_unsupported(row, text);
     }
@@ -125,6 +127,7 @@ class loader {
     std::string origin = "default";
     if (literal && path) {
       out_.errors.push_back(name + " and " + file_name + " are both set; keep one of them");
+      value = secret::literal(*literal);
     } else if (path) {
       value = secret::file(file_name, std::string(trimmed(*path)));
       origin = file_name;
@@ -188,6 +191,11 @@ class loader {
 
 void check_together(loaded_settings& out) {
   const auto& v = out.values;
+  const auto nodes = broker_nodes(v);
+  const auto is_new = [&](const std::string& text) {
+    return std::find(out.errors.begin(), out.errors.end(), text) == out.errors.end();
+  };
+  if (!nodes && is_new(nodes.error().text)) out.errors.push_back(nodes.error().text);
   if (v.retry_min > v.retry_max) {
     out.errors.push_back("OUTBOX_RETRY_MIN=" + format_duration(v.retry_min) +
                          " is longer than OUTBOX_RETRY_MAX=" + format_duration(v.retry_max) +
@@ -207,7 +215,7 @@ loaded_settings load(const environment& env) {
   loaded_settings out;
   loader loads(env, out);
   for (const auto& row : settings_table()) loads.load(row);
-  if (out.errors.empty()) check_together(out);
+  check_together(out);
   out.warnings = unknown_names(env);
   return out;
 }

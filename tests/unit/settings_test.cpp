@@ -9,6 +9,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "service/broker_nodes.hpp"
 #include "service/settings_names.hpp"
 #include "service/settings_table.hpp"
 #include "service/settings_text.hpp"
@@ -202,6 +203,28 @@ TEST(settings, the_broker_is_found_in_the_documented_order) {
                 .values.amqp_url.value()
                 .value(),
             "amqp://a");
+}
+
+TEST(settings, a_wrong_broker_uri_is_reported_with_the_other_mistakes_and_without_its_password) {
+  const auto loaded =
+      load({{"OUTBOX_AMQP_URL", "amqp://u:verysecret@h?heartbat=1"}, {"OUTBOX_WAKE", "x"}});
+  EXPECT_THAT(loaded.errors,
+              ElementsAre(HasSubstr("OUTBOX_WAKE"),
+                          AllOf(HasSubstr("OUTBOX_AMQP_URL"), HasSubstr("heartbat"))));
+  EXPECT_THAT(loaded.errors, testing::Each(Not(HasSubstr("verysecret"))));
+}
+
+TEST(settings, user_and_password_override_those_of_every_node) {
+  const auto nodes = broker_nodes(load({{"OUTBOX_AMQP_URL", "amqp://a:b@one,amqp://c:d@two"},
+                                        {"OUTBOX_AMQP_USERNAME", "u"},
+                                        {"OUTBOX_AMQP_PASSWORD", "p"}})
+                                      .values);
+  ASSERT_TRUE(nodes);
+  ASSERT_THAT(*nodes, SizeIs(2));
+  for (const auto& node : *nodes) {
+    EXPECT_EQ(node.user, "u");
+    EXPECT_EQ(node.password, "p");
+  }
 }
 
 TEST(settings, a_secret_file_is_read_again_at_every_use) {
