@@ -91,6 +91,7 @@ class amqp_consumer {
     amqp_connection_info broker;
     if (amqp_parse_url(url.data(), &broker) != AMQP_STATUS_OK || broker.ssl)
       throw amqp_error("AMQP_URL is not an amqp:// address");
+    const std::string vhost = *broker.vhost == '\0' ? "/" : broker.vhost;
     auto* socket = amqp_tcp_socket_new(connection_.get());
     if (socket == nullptr) throw std::bad_alloc();
     timeval limit = to_timeval(std::chrono::seconds(5));
@@ -100,7 +101,7 @@ class amqp_consumer {
     amqp_table_entry_t name = text_entry("connection_name", connection_name);
     const amqp_table_t properties{1, &name};
     check("login",
-          amqp_login_with_properties(connection_.get(), broker.vhost, 0, AMQP_DEFAULT_FRAME_SIZE,
+          amqp_login_with_properties(connection_.get(), vhost.c_str(), 0, AMQP_DEFAULT_FRAME_SIZE,
                                      heartbeat_seconds, &properties, AMQP_SASL_METHOD_PLAIN,
                                      broker.user, broker.password));
     check("channel.open", amqp_channel_open(connection_.get(), channel) != nullptr);
