@@ -1,0 +1,102 @@
+#include "tests/support/servers.hpp"
+
+#include "tests/support/child_process.hpp"
+#include "tests/support/scratch_directory.hpp"
+
+#include <pqxx/pqxx>
+
+#include <future>
+
+namespace outboxd::tests {
+namespace {
+
+std::string servers_sh(const std::string& verb, const std::vector<std::string>& arguments = {}) {
+  command what{{servers_script(), verb, scratch_directory().string()}};
+  what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
+  return run(what);
+}
+
+// "scheme://user:password@host:port/anything\n" up to and with the last slash.
+std::string without_path(const std::string& uri) {
+  return uri.substr(0, uri.rfind('/') + 1);
+}
+
+int port_of(const std::string& uri) {
+  return std::stoi(uri.substr(uri.rfind(':') + 1));
+}
+
+}  // namespace
+
+postgres_server::postgres_server()
+    : base_(without_path(servers_sh("postgres-start"))), port_(port_of(base_)) {}
+
+std::string postgres_server::uri(const std::string& database) const {
+  return base_ + database;
+}
+
+std::string postgres_server::create_database() {
+  const std::string name = "test_" + std::to_string(++databases_);
+  pqxx::connection connection(uri("postgres"));
+  pqxx::nontransaction(connection).exec("CREATE DATABASE " + name);
+  return uri(name);
+}
+
+void postgres_server::stop(stop_mode mode) {
+  servers_sh("postgres-stop", {mode == stop_mode::fast ? "fast" : "immediate"});
+}
+
+void postgres_server::kill() {
+  servers_sh("postgres-kill");
+}
+
+void postgres_server::start() {
+  servers_sh("postgres-start");
+}
+
+rabbitmq_server::rabbitmq_server()
+    : base_(without_path(servers_sh("rabbitmq-start"))), port_(port_of(base_)) {}
+
+std::string rabbitmq_server::url(const std::string& vhost) const {
+  return base_ + (vhost == "/" ? "%2f" : vhost);
+}
+
+std::string rabbitmq_server::create_vhost() {
+  const std::string name = "test_" + std::to_string(++vhosts_);
+  ctl({"add_vhost", name});
+  ctl({"set_permissions", "-p", name, "outboxd", ".*", ".*", ".*"});
+  return name;
+}
+
+std::string rabbitmq_server::ctl(const std::vector<std::string>& arguments) const {
+  return servers_sh("rabbitmq-ctl", arguments);
+}
+
+void rabbitmq_server::stop() {
+  servers_sh("rabbitmq-stop");
+}
+
+void rabbitmq_server::kill() {
+  servers_sh("rabbitmq-kill");
+}
+
+void rabbitmq_server::start() {
+  servers_sh("rabbitmq-start");
+}
+
+postgres_server& shared_postgres() {
+  static postgres_server server;
+  return server;
+}
+
+rabbitmq_server& shared_rabbitmq() {
+  static rabbitmq_server server;
+  return server;
+}
+
+void start_shared_servers() {
+  auto postgres = std::async(std::launch::async, [] { shared_postgres(); });
+  shared_rabbitmq();
+  postgres.get();
+}
+
+}  // namespace outboxd::tests

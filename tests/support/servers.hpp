@@ -1,0 +1,62 @@
+// Real servers for a test process: started on first use, on private ports and in the scratch
+// directory, gone when the process ends. What starts and stops them is servers.sh. Everything here
+// throws when a server does not obey, with the end of its log. One thread at a time per server.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace outboxd::tests {
+
+enum class stop_mode { fast, immediate };
+
+class postgres_server {
+ public:
+  postgres_server();
+
+  int port() const { return port_; }
+
+  // libpq URI of the superuser for that database.
+  std::string uri(const std::string& database) const;
+  // A fresh, empty database; returns uri() of it.
+  std::string create_database();
+
+  void stop(stop_mode mode = stop_mode::fast);
+  void kill();   // SIGKILL to every process of the server at once
+  void start();  // again, on the same port and data
+
+ private:
+  std::string base_;  // URI up to the database's name
+  int port_ = 0;
+  int databases_ = 0;
+};
+
+class rabbitmq_server {
+ public:
+  rabbitmq_server();
+
+  int port() const { return port_; }
+
+  std::string url(const std::string& vhost) const;
+  // A fresh vhost, which the user of url() may do everything in; returns its name.
+  std::string create_vhost();
+  // Output of rabbitmqctl with these arguments, e.g. {"list_queues", "-p", vhost}.
+  std::string ctl(const std::vector<std::string>& arguments) const;
+
+  void stop();
+  void kill();
+  void start();
+
+ private:
+  std::string base_;  // URL up to the vhost
+  int port_ = 0;
+  int vhosts_ = 0;
+};
+
+postgres_server& shared_postgres();
+rabbitmq_server& shared_rabbitmq();
+
+// Both at once; for suites that need both, since the broker takes seconds to boot.
+void start_shared_servers();
+
+}  // namespace outboxd::tests
