@@ -1,8 +1,7 @@
-#pragma once
-
 // A consumer over the plain rabbitmq-c client: one connection, one channel, one durable queue with
 // its dead-letter queue. Used by one thread. Every failure is an amqp_error and ends the object:
 // make a new one. Destroying it returns whatever was delivered and not acked to the queue.
+#pragma once
 
 #if __has_include(<rabbitmq-c/amqp.h>)
 #include <rabbitmq-c/amqp.h>

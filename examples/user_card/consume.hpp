@@ -1,15 +1,15 @@
-#pragma once
-
 // The consuming half of a service: message, transaction, ack, in this order, for ever. Reconnects
 // to both the broker and the database; returns when asked to stop, after the message in hand.
+#pragma once
+
+#include "examples/user_card/amqp_consumer.hpp"
+
+#include <pqxx/pqxx>
 
 #include <functional>
-#include <pqxx/pqxx>
 #include <stdexcept>
 #include <stop_token>
 #include <string>
-
-#include "examples/user_card/amqp_consumer.hpp"
 
 namespace user_card {
 

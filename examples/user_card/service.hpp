@@ -1,7 +1,6 @@
-#pragma once
-
 // What both services need around their work: settings from the environment, a log a person can
 // follow, pauses that end at once on SIGTERM. Any thread.
+#pragma once
 
 #include <chrono>
 #include <functional>

@@ -3,14 +3,15 @@
 // It never talks to the broker about a card: it writes the card and the event in one transaction,
 // and outboxd, running beside it, publishes the event once that transaction has committed.
 
-#include <boost/json.hpp>
-#include <cstdint>
-#include <iostream>
-#include <pqxx/pqxx>
-#include <string>
-
 #include "examples/user_card/consume.hpp"
 #include "examples/user_card/service.hpp"
+
+#include <boost/json.hpp>
+#include <pqxx/pqxx>
+
+#include <cstdint>
+#include <iostream>
+#include <string>
 
 namespace {
 

@@ -3,16 +3,17 @@
 // It never talks to the broker about a user: it writes the user and the event in one transaction,
 // and outboxd, running beside it, publishes the event once that transaction has committed.
 
+#include "examples/user_card/consume.hpp"
+#include "examples/user_card/service.hpp"
+
 #include <boost/json.hpp>
+#include <pqxx/pqxx>
+
 #include <chrono>
 #include <cstdint>
 #include <iostream>
-#include <pqxx/pqxx>
 #include <random>
 #include <string>
-
-#include "examples/user_card/consume.hpp"
-#include "examples/user_card/service.hpp"
 
 namespace {
 

@@ -1,6 +1,13 @@
 // user_card_demo: users sign up, cards come back, everything in between fails in turn, and at the
 // end the databases are asked whether anything was lost. Exit status 0 only if nothing was.
 
+#include "examples/user_card/demo/director.hpp"
+#include "examples/user_card/demo/ledger.hpp"
+#include "examples/user_card/demo/options.hpp"
+#include "examples/user_card/demo/report.hpp"
+#include "examples/user_card/demo/screen.hpp"
+#include "examples/user_card/demo/stage.hpp"
+
 #include <atomic>
 #include <csignal>
 #include <cstdlib>
@@ -9,13 +16,6 @@
 #include <iostream>
 #include <system_error>
 #include <thread>
-
-#include "examples/user_card/demo/director.hpp"
-#include "examples/user_card/demo/ledger.hpp"
-#include "examples/user_card/demo/options.hpp"
-#include "examples/user_card/demo/report.hpp"
-#include "examples/user_card/demo/screen.hpp"
-#include "examples/user_card/demo/stage.hpp"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #include "examples/user_card/demo/director.hpp"
 
-#include <exception>
-
 #include "examples/user_card/service.hpp"
+
+#include <exception>
 
 namespace user_card::demo {
 

@@ -1,15 +1,14 @@
-#pragma once
-
 // Lets the faults strike, one after the other, each when its share of users has signed up. Runs on
 // a thread of its own until all are done, one cannot be done, or it is destroyed.
+#pragma once
+
+#include "examples/user_card/demo/faults.hpp"
 
 #include <atomic>
 #include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
-
-#include "examples/user_card/demo/faults.hpp"
 
 namespace user_card::demo {
 

@@ -1,11 +1,12 @@
 #include "examples/user_card/demo/faults.hpp"
 
+#include "examples/user_card/service.hpp"
+
+#include <pqxx/pqxx>
+
 #include <algorithm>
 #include <chrono>
-#include <pqxx/pqxx>
 #include <random>
-
-#include "examples/user_card/service.hpp"
 
 namespace user_card::demo {
 namespace {

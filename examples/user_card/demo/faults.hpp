@@ -1,14 +1,13 @@
-#pragma once
-
 // What goes wrong while users sign up, in which order, and when. Each fault is announced, done to
 // the servers and programs from outside (the services contain no hook for it), and undone.
+#pragma once
+
+#include "examples/user_card/demo/stage.hpp"
 
 #include <functional>
 #include <stop_token>
 #include <string>
 #include <vector>
-
-#include "examples/user_card/demo/stage.hpp"
 
 namespace user_card::demo {
 

@@ -1,14 +1,14 @@
+// Reads both databases: a few counts while the demo runs, every fact at its end. One thread.
 #pragma once
 
-// Reads both databases: a few counts while the demo runs, every fact at its end. One thread.
+#include "examples/user_card/demo/verdict.hpp"
+
+#include <pqxx/pqxx>
 
 #include <cstdint>
 #include <filesystem>
 #include <memory>
-#include <pqxx/pqxx>
 #include <string>
-
-#include "examples/user_card/demo/verdict.hpp"
 
 namespace user_card::demo {
 

@@ -1,6 +1,5 @@
-#pragma once
-
 // What the demo can be told on its command line.
+#pragma once
 
 #include <optional>
 #include <string>

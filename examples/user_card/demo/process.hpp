@@ -1,7 +1,8 @@
-#pragma once
-
 // A program that runs beside the demo and can be killed and started again; its output is appended
 // to a file. Any thread may call, one call at a time is served.
+#pragma once
+
+#include "tests/support/child_process.hpp"
 
 #include <filesystem>
 #include <map>
@@ -9,8 +10,6 @@
 #include <optional>
 #include <string>
 #include <vector>
-
-#include "tests/support/child_process.hpp"
 
 namespace user_card::demo {
 

@@ -1,12 +1,11 @@
-#pragma once
-
 // The texts that the demo prints. Pure.
-
-#include <string>
+#pragma once
 
 #include "examples/user_card/demo/ledger.hpp"
 #include "examples/user_card/demo/stage.hpp"
 #include "examples/user_card/demo/verdict.hpp"
+
+#include <string>
 
 namespace user_card::demo {
 

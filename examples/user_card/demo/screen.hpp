@@ -1,7 +1,6 @@
-#pragma once
-
 // What the person in front of it sees: announcements that stay, and under them one line that is
 // redrawn in place, or, where the output is not a terminal, printed once a second. Any thread.
+#pragma once
 
 #include <chrono>
 #include <mutex>

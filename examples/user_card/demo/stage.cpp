@@ -1,17 +1,18 @@
 #include "examples/user_card/demo/stage.hpp"
 
+#include "tests/support/scratch_directory.hpp"
+#include "tests/support/unique_fd.hpp"
+
+#include <pqxx/pqxx>
+
 #include <arpa/inet.h>
 #include <sys/socket.h>
 
 #include <fstream>
 #include <future>
-#include <pqxx/pqxx>
 #include <random>
 #include <sstream>
 #include <stdexcept>
-
-#include "tests/support/scratch_directory.hpp"
-#include "tests/support/unique_fd.hpp"
 
 namespace user_card::demo {
 namespace {

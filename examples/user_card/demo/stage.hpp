@@ -1,8 +1,11 @@
-#pragma once
-
 // Everything the demo runs: a PostgreSQL with two databases, a RabbitMQ, two services and the
 // sidecar of each. Built up by the constructor, taken down by the destructor. Of the servers one
 // thread at a time may ask something.
+#pragma once
+
+#include "examples/user_card/demo/options.hpp"
+#include "examples/user_card/demo/process.hpp"
+#include "tests/support/servers.hpp"
 
 #include <cstdint>
 #include <filesystem>
@@ -10,10 +13,6 @@
 #include <map>
 #include <string>
 #include <vector>
-
-#include "examples/user_card/demo/options.hpp"
-#include "examples/user_card/demo/process.hpp"
-#include "tests/support/servers.hpp"
 
 namespace user_card::demo {
 

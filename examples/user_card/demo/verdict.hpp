@@ -1,7 +1,6 @@
-#pragma once
-
 // Did the promises hold? Pure: what was found in both databases goes in, the counts come out.
 // A fact that should not be possible is counted, never assumed away.
+#pragma once
 
 #include <cstdint>
 #include <map>
