@@ -61,6 +61,7 @@ void run_until_signal(std::vector<job> jobs) {
   pthread_sigmask(SIG_BLOCK, &stop_signals, nullptr);
 
   std::vector<std::jthread> threads;
+  threads.reserve(jobs.size());
   for (auto& each : jobs) threads.emplace_back(std::move(each));
   int signal = 0;
   sigwait(&stop_signals, &signal);

@@ -40,7 +40,7 @@ class growing_pause {
   std::chrono::milliseconds next_ = first;
 };
 
-using job = std::function<void(std::stop_token)>;
+using job = std::function<void(const std::stop_token&)>;
 
 // Runs each job on a thread of its own until SIGTERM or SIGINT, then waits for what they have in
 // hand.

@@ -74,7 +74,7 @@ std::string handle(pqxx::connection& db, const delivery& message) {
 
 int main() try {
   const source users{setting("AMQP_URL"), "user_queue", setting("DATABASE_URL"), "service_card"};
-  run_until_signal({[&](std::stop_token stop) { consume(stop, users, handle); }});
+  run_until_signal({[&](const std::stop_token& stop) { consume(stop, users, handle); }});
 } catch (const std::exception& error) {
   std::cerr << "service_card: " << error.what() << '\n';
   return 1;

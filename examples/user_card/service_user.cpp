@@ -175,8 +175,8 @@ int main() try {
   const source cards{setting("AMQP_URL"), "card_queue", database_url, "service_user"};
   crowd users(database_url, std::stoll(setting("USERS", "1000")), std::stod(setting("RATE", "50")),
               static_cast<unsigned>(std::stoul(setting("SEED", "1"))));
-  run_until_signal({[&](std::stop_token stop) { users.run(stop); },
-                    [&](std::stop_token stop) { consume(stop, cards, store_card); }});
+  run_until_signal({[&](const std::stop_token& stop) { users.run(stop); },
+                    [&](const std::stop_token& stop) { consume(stop, cards, store_card); }});
 } catch (const std::exception& error) {
   std::cerr << "service_user: " << error.what() << '\n';
   return 1;

@@ -59,7 +59,7 @@ std::string watch(ledger& books, director& faults, screen& out, long users) {
     const auto& now = books.now();
     out.show(live_line(now, reachable, faults.current()));
     faults.signed_up(static_cast<double>(now.users) / static_cast<double>(users));
-    if (const auto failure = faults.failure(); !failure.empty()) return failure;
+    if (auto failure = faults.failure(); !failure.empty()) return failure;
     if (faults.done() && reachable && now.users >= users && now.arrived()) return "";
 
     if (!(now == before)) last_change = steady_clock::now();
@@ -106,11 +106,9 @@ outcome perform(const options& chosen, const std::filesystem::path& logs, screen
     say(std::to_string(chosen.users) + " users sign up, and faults strike");
     problem = watch(books, faults, out, chosen.users);
     out.leave();
+    if (interrupted()) say("interrupted, taking everything down");
   }
-  if (interrupted()) {
-    say("interrupted, taking everything down");
-    return outcome::interrupted;
-  }
+  if (interrupted()) return outcome::interrupted;
   if (!problem.empty()) {
     say("FAILED: " + problem);
     name_the_dead(on, out);

@@ -23,8 +23,7 @@ void zero(std::ostream& out, const std::string& what, std::int64_t count,
 std::string live_line(const progress& now, bool databases_reachable, const std::string& fault) {
   std::ostringstream line;
   line << "users " << now.users << "  cards " << now.cards_created << "  stored "
-       << now.cards_stored << "  waiting in outboxes " << now.waiting_users << "+"
-       << now.waiting_cards;
+       << now.cards_stored << "  in outboxes " << now.waiting_users << "+" << now.waiting_cards;
   if (!databases_reachable) line << "  [database away]";
   if (!fault.empty()) line << "  " << fault;
   return line.str();

@@ -1,5 +1,6 @@
 #include "examples/user_card/demo/screen.hpp"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -10,6 +11,13 @@ namespace {
 
 constexpr std::chrono::seconds between_lines{1};
 constexpr const char* start_of_line = "\r\033[K";
+
+// A line that wraps could not be erased.
+std::string cut_to_width(const std::string& line) {
+  winsize window{};
+  if (::ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0) return line;
+  return line.substr(0, window.ws_col - 1u);
+}
 
 }  // namespace
 
@@ -27,7 +35,7 @@ void screen::show(const std::string& line) {
   const auto now = std::chrono::steady_clock::now();
   if (terminal_) {
     erase();
-    std::cout << stamp() << line << std::flush;
+    std::cout << cut_to_width(stamp() + line) << std::flush;
     drawn_ = true;
   } else if (now - last_shown_ >= between_lines) {
     std::cout << stamp() << line << std::endl;

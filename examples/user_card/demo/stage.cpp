@@ -83,8 +83,7 @@ side prepare(servers& running, const std::string& service, const options& chosen
   execute(admin, "CREATE ROLE " + relay + " LOGIN PASSWORD '" + password + "'");
   execute(admin, "CREATE DATABASE " + service + " OWNER " + service);
 
-  const side made{service,      postgres.uri(service), login(service),
-                  login(relay), free_port(),           free_port()};
+  side made{service, postgres.uri(service), login(service), login(relay), free_port(), free_port()};
   execute(made.database, read_file(USER_CARD_SQL "/" + service + ".sql"));
   tests::run({{chosen.outboxd, "migrate"}, {{"OUTBOX_DATABASE_URL", made.admin_database}}});
   execute(made.admin_database, "GRANT outbox_writer TO " + service);
