@@ -251,6 +251,10 @@ SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
 // database. An oid above 2^31 becomes a negative int4; what counts is that it is always the same
 // number. Only the form that does not wait: a session that waits for a lock holds a snapshot, and
 // keeps vacuum from removing anything for as long as it waits.
+constexpr std::string_view try_lead_sql = R"(
+SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
+       (SELECT l.holder FROM "outbox".lead AS l))";
+
 constexpr std::string_view try_lock_sql =
     R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
 
@@ -287,6 +291,7 @@ store_statements::store_statements(const std::string& schema)
 lead_statements::lead_statements(const std::string& schema)
     : look_around(make("look_around", look_around_sql, schema)),
       schema_version(make("schema_version", installed_version_sql, schema)),
+      try_lead(make("try_lead", try_lead_sql, schema)),
       try_lock(make("try_lock", try_lock_sql, schema)),
       unlock(make("unlock", unlock_sql, schema)),
       take_epoch(make("take_epoch", take_epoch_sql, schema)),
