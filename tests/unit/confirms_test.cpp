@@ -334,6 +334,7 @@ TEST(confirms, agrees_with_a_naive_model_over_random_conversations) {
         ASSERT_EQ(positive ? tracker.ack(tag, multiple, out) : tracker.nack(tag, multiple, out),
                   ok);
         std::vector<std::pair<std::int64_t, verdict>> got;
+        got.reserve(out.size());
         for (const auto& o : out) got.emplace_back(o.ref.id, o.what);
         ASSERT_EQ(got, want);
       }

@@ -16,7 +16,10 @@ std::string header_refusal(const std::string& json) {
 // An object with `levels` levels in all, objects and arrays in turn below the first.
 std::string nested(std::size_t levels) {
   std::string json = "1";
-  for (std::size_t i = 1; i < levels; ++i) json = i % 2 ? "[" + json + "]" : "{\"k\":" + json + "}";
+  for (std::size_t i = 1; i < levels; ++i) {
+    json.insert(0, i % 2 ? "[" : "{\"k\":");
+    json += i % 2 ? "]" : "}";
+  }
   return "{\"top\":" + json + "}";
 }
 
