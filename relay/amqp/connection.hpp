@@ -83,6 +83,9 @@ class connection : public std::enable_shared_from_this<connection> {
   void detach();
 
  private:
+  // For connection.close-ok, and for the reader to find why the server hung up.
+  static constexpr std::chrono::seconds time_for_last_words{2};
+
   boost::asio::awaitable<void> read_loop();
   boost::asio::awaitable<void> write_loop(std::shared_ptr<connection> self);
   boost::asio::awaitable<void> finish_writing();
