@@ -9,11 +9,11 @@
 namespace outboxd::base {
 
 enum class failure_kind {
-  unavailable,    // the server is away, the connection broke, a deadline passed: try again later
-  not_ready,      // the schema is missing or too old
-  forbidden,      // a grant or a login is missing
-  rejected,       // the server understood and said no
-  bad_input,      // what we were given cannot be used
+  unavailable,  // the server is away, the connection broke, a deadline passed: try again later
+  not_ready,    // the schema is missing or too old
+  forbidden,    // a grant or a login is missing
+  rejected,     // the server understood and said no
+  bad_input,    // what we were given cannot be used
 };
 
 // text: one line for a person, which says what to do where that is known. Never a secret.
@@ -25,7 +25,8 @@ struct failure {
 template <typename T>
 using result = boost::system::result<T, failure>;
 
-[[noreturn]] inline void throw_exception_from_error(const failure& f, const boost::source_location&) {
+[[noreturn]] inline void throw_exception_from_error(const failure& f,
+                                                    const boost::source_location&) {
   throw std::runtime_error(f.text);
 }
 

@@ -7,6 +7,7 @@ find_package(spdlog REQUIRED)                              # log sinks and forma
 find_package(CLI11 REQUIRED)                               # command line
 find_package(prometheus-cpp REQUIRED)                      # only ::core: registry and text serializer
 pkg_check_modules(LIBPQXX REQUIRED IMPORTED_TARGET libpqxx)        # PostgreSQL, in outbox/ and the example only
+pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)            # under libpqxx; its parser of connection strings
 pkg_check_modules(LIBRABBITMQ REQUIRED IMPORTED_TARGET librabbitmq)  # AMQP codec (relay/amqp), client (example)
 if(OUTBOXD_TESTS)
   find_package(GTest REQUIRED)

@@ -22,11 +22,16 @@ enum class lead_state {
 
 constexpr std::string_view to_string(lead_state s) {
   switch (s) {
-    case lead_state::connecting: return "connecting";
-    case lead_state::not_ready: return "not_ready";
-    case lead_state::standby: return "standby";
-    case lead_state::leading: return "leading";
-    case lead_state::stopped: return "stopped";
+    case lead_state::connecting:
+      return "connecting";
+    case lead_state::not_ready:
+      return "not_ready";
+    case lead_state::standby:
+      return "standby";
+    case lead_state::leading:
+      return "leading";
+    case lead_state::stopped:
+      return "stopped";
   }
   return "?";
 }
@@ -51,12 +56,12 @@ class leadership {
   // Tries for ever, with back-off, until stop(). Call once.
   virtual void start(leadership_events& events) = 0;
 
-  // Gives the lead away and closes the session; idempotent; legal before start(). `done` is called once
-  // the session is closed or given up (bounded time).
+  // Gives the lead away and closes the session; idempotent; legal before start(). `done` is called
+  // once the session is closed or given up (bounded time).
   virtual void stop(std::function<void()> done) = 0;
 
-  // Only while leading. try_wake_lock answers true when every later insert will notify; false when some
-  // transaction that has inserted is still open. An answer after lead_lost() is a failure.
+  // Only while leading. try_wake_lock answers true when every later insert will notify; false when
+  // some transaction that has inserted is still open. An answer after lead_lost() is a failure.
   virtual void try_wake_lock(std::function<void(base::result<bool>)> done) = 0;
   virtual void release_wake_lock() = 0;
 };

@@ -1,1 +1,109 @@
 #include "outbox/reader.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+namespace outboxd::outbox {
+
+namespace {
+
+constexpr auto everything = std::numeric_limits<std::int64_t>::max();
+
+// Up to which id the taken part of the answer speaks for the whole open set.
+std::int64_t covered_by(const read_request& request, const read_answer& answer, std::size_t taken) {
+  if (taken < answer.rows.size()) return answer.rows[taken].ref.id - 1;
+  if (answer.rows.size() < request.limit) return everything;
+  return answer.rows.empty() ? 0 : answer.rows.back().ref.id;
+}
+
+}  // namespace
+
+void reader::ask(read_request& request, std::size_t known) const {
+  request.frontier = frontier_;
+  request.gaps.clear();
+  request.gaps.reserve(gaps_.size());
+  for (const gap& g : gaps_) request.gaps.push_back(g.ids);
+  if (request.limit > 0 && may_return_known()) request.limit += known;
+}
+
+void reader::answered(const read_request& request, const read_answer& answer, std::size_t taken) {
+  look_into_gaps(answer, taken, covered_by(request, answer, taken));
+  advance_frontier(answer, taken);
+  if (gaps_.size() > max_gaps_) merge_gaps();
+}
+
+void reader::restart() {
+  restarted_at_ = std::max(restarted_at_, frontier_);
+  frontier_ = 0;
+  gaps_.clear();
+  merged_ = false;
+}
+
+// Rows found in a gap leave it. What was looked at and found empty is forgotten once every
+// transaction that could fill it had ended before the answer's snapshot.
+void reader::look_into_gaps(const read_answer& answer, std::size_t taken, std::int64_t covered) {
+  std::vector<gap> left;
+  left.reserve(gaps_.size());
+  std::size_t next = 0;
+  for (const gap& g : gaps_) {
+    const bool settled = g.bound <= answer.snap.xmin;
+    const std::int64_t looked_at = std::min(covered, g.ids.last);
+    std::int64_t from = g.ids.first;
+    const auto keep = [&](std::int64_t last) {
+      if (from <= last && !settled) left.push_back({{from, last}, g.bound});
+    };
+    for (; next < taken && answer.rows[next].ref.id <= looked_at; ++next) {
+      const std::int64_t id = answer.rows[next].ref.id;
+      if (id < from) continue;
+      keep(id - 1);
+      from = id + 1;
+    }
+    keep(looked_at);
+    from = std::max(from, looked_at + 1);
+    if (from <= g.ids.last) left.push_back({{from, g.ids.last}, g.bound});
+  }
+  gaps_ = std::move(left);
+  if (gaps_.empty()) merged_ = false;
+}
+
+void reader::advance_frontier(const read_answer& answer, std::size_t taken) {
+  for (std::size_t i = 0; i < taken; ++i) {
+    const std::int64_t id = answer.rows[i].ref.id;
+    if (id <= frontier_) continue;
+    if (id > frontier_ + 1) gaps_.push_back({{frontier_ + 1, id - 1}, answer.snap.next_xid});
+    frontier_ = id;
+  }
+}
+
+// At the bound, neighbours that lie closest together become one: a gap may be looked into
+// needlessly, but is never dropped.
+void reader::merge_gaps() {
+  std::vector<std::pair<std::int64_t, std::size_t>> distances;
+  distances.reserve(gaps_.size());
+  for (std::size_t i = 0; i + 1 < gaps_.size(); ++i) {
+    distances.emplace_back(gaps_[i + 1].ids.first - gaps_[i].ids.last, i);
+  }
+  // Down to half, so that the work is paid for by as many gaps to come.
+  const std::size_t surplus = std::min(gaps_.size() - max_gaps_ / 2, distances.size());
+  std::nth_element(distances.begin(), distances.begin() + static_cast<std::ptrdiff_t>(surplus - 1),
+                   distances.end());
+  std::vector<bool> joins_next(gaps_.size(), false);
+  for (std::size_t i = 0; i < surplus; ++i) joins_next[distances[i].second] = true;
+
+  std::vector<gap> merged;
+  bool join = false;
+  for (std::size_t i = 0; i < gaps_.size(); ++i) {
+    if (join) {
+      merged.back().ids.last = gaps_[i].ids.last;
+      merged.back().bound = std::max(merged.back().bound, gaps_[i].bound);
+    } else {
+      merged.push_back(gaps_[i]);
+    }
+    join = joins_next[i];
+  }
+  gaps_ = std::move(merged);
+  merged_ = true;
+}
+
+}  // namespace outboxd::outbox

@@ -1,10 +1,10 @@
 // What the relay asks of the database: read rows, load bodies, record facts, record decisions.
 // Implemented by pg_store (PostgreSQL) and memory_store (unit tests); both pass the same contract
 // suite (tests/support/store_contract.hpp).
-// Every call returns at once and answers exactly once, on the executor the store was made with, never
-// from inside the call. At most one read() and one load_bodies() are outstanding, and at most one
-// settle() or decide(). A failure leaves the database unchanged or, when it is `unavailable`, in doubt:
-// every statement here may be repeated.
+// Every call returns at once and answers exactly once, on the executor the store was made with,
+// never from inside the call. At most one read() and one load_bodies() are outstanding, and at most
+// one settle() or decide(). A failure leaves the database unchanged or, when it is `unavailable`,
+// in doubt: every statement here may be repeated.
 #pragma once
 
 #include <chrono>
@@ -26,19 +26,21 @@ struct id_range {
   friend bool operator==(const id_range&, const id_range&) = default;
 };
 
-// The pending rows of one key with first <= id <= frontier: a key whose rows were skipped and that is
-// free again.
+// The pending rows of one key with first <= id <= frontier: a key whose rows were skipped and that
+// is free again.
 struct key_read {
   std::string key;
   std::int64_t first = 0;
   std::size_t limit = 0;
 };
 
-// pg_current_snapshot() of the statement that read the rows (PostgreSQL docs, functions-info,
-// "Transaction ID and Snapshot Information Functions").
+// Of the statement that read the rows. xmin: every transaction below it has ended
+// (pg_current_snapshot, PostgreSQL docs, functions-info). next_xid: no transaction had this id or a
+// higher one when the rows were read. It is not the snapshot's xmax, which is one above the last
+// *completed* transaction: running ones can be above that.
 struct snapshot {
   std::uint64_t xmin = 0;
-  std::uint64_t xmax = 0;
+  std::uint64_t next_xid = 0;
 };
 
 // One statement, hence one snapshot, answers all parts of a request (DESIGN: reading).
@@ -56,8 +58,10 @@ struct read_answer {
   snapshot snap;
   std::vector<message> rows;  // frontier and gaps, ascending by id; fewer than limit: all there is
   std::vector<message> due;
-  std::vector<message> skipped;  // answers to keys: grouped by key in the order asked, ascending by id
-  std::optional<std::chrono::milliseconds> next_due_in;  // earliest deferred row that is not yet due
+  std::vector<message>
+      skipped;  // answers to keys: grouped by key in the order asked, ascending by id
+  std::optional<std::chrono::milliseconds>
+      next_due_in;  // earliest deferred row that is not yet due
 };
 
 struct loaded_body {
@@ -67,8 +71,8 @@ struct loaded_body {
 
 enum class fate { deferred, dead };
 
-// A decision about a row that failed: the database adds one to attempts, sets failing_since if it was
-// null, and for `deferred` sets due_at to its own clock plus retry_in.
+// A decision about a row that failed: the database adds one to attempts, sets failing_since if it
+// was null, and for `deferred` sets due_at to its own clock plus retry_in.
 struct decision {
   row_ref ref;
   fate what = fate::deferred;
@@ -76,7 +80,8 @@ struct decision {
   std::string last_error;  // "returned: 312 NO_ROUTE", for people; at most 1,000 bytes are kept
 };
 
-// A row that has failed and waits: it holds its key (after a take-over the holds are rebuilt from these).
+// A row that has failed and waits: it holds its key (after a take-over the holds are rebuilt from
+// these).
 struct failed_row {
   row_ref ref;
   std::string exchange;
@@ -106,9 +111,9 @@ class store {
   // Every row with status deferred and attempts > 0, ascending by id, at most limit.
   virtual void load_failed(std::size_t limit, handler<std::vector<failed_row>> done) = 0;
 
-  // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent, or
-  // deletes them when the retention is 0. Rows that are gone or belong to another message_id are left
-  // alone. Answers with the number of rows changed.
+  // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent,
+  // or deletes them when the retention is 0. Rows that are gone or belong to another message_id are
+  // left alone. Answers with the number of rows changed.
   virtual void settle(std::vector<row_ref> rows, handler<std::size_t> done) = 0;
 
   // Decisions take effect only while `epoch` is the current one, and only on rows still pending or
@@ -119,8 +124,8 @@ class store {
   // For the gauges. Bounded cost, whatever the table holds.
   virtual void measure(handler<backlog> done) = 0;
 
-  // Deletes at most `limit` rows sent longer ago than `sent_before`, or dead longer than `dead_before`;
-  // answers with their number.
+  // Deletes at most `limit` rows sent longer ago than `sent_before`, or dead longer than
+  // `dead_before`; answers with their number.
   virtual void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
                      std::size_t limit, handler<std::size_t> done) = 0;
 };

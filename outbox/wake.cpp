@@ -1,1 +1,64 @@
 #include "outbox/wake.hpp"
+
+#include <algorithm>
+
+namespace outboxd::outbox {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// After a read that took all there was, let a few rows gather: one statement for several rows costs
+// both sides less than one for each, and a writer at full speed fills a batch in this time.
+constexpr wake::duration gather = 1ms;
+
+// While some writer's transaction keeps the lock from us.
+constexpr wake::duration refused_min = 2ms;
+constexpr wake::duration refused_max = 100ms;
+
+}  // namespace
+
+wake::advice wake::read_done(bool found, bool more) {
+  if (found || more) {
+    const bool release = state_ == state::idle || state_ == state::confirming;
+    state_ = state::busy;
+    refusals_ = 0;
+    return {.release_lock = release, .read_after = more ? duration{0} : gather};
+  }
+  if (!use_lock_) return {.read_after = poll_interval_};
+  switch (state_) {
+    case state::busy:
+      state_ = state::trying;
+      return {.try_lock = true};
+    case state::confirming:
+      state_ = state::idle;
+      return {.read_after = poll_interval_};
+    case state::idle:
+      return {.read_after = poll_interval_};
+    case state::trying:  // a read for another reason (a row fell due) overtook the lock's answer
+      return {};
+  }
+  return {};
+}
+
+wake::advice wake::lock_answered(bool got) {
+  if (state_ != state::trying) {
+    // Work was found meanwhile: a lock that came too late would only tax the writers.
+    return {.release_lock = got};
+  }
+  if (got) {
+    state_ = state::confirming;
+    refusals_ = 0;
+    return {.read_after = 0ms};
+  }
+  state_ = state::busy;
+  const int doublings = std::min(refusals_++, 10);
+  return {.read_after = std::min(refused_max, refused_min * (1 << doublings))};
+}
+
+void wake::reset() {
+  state_ = state::busy;
+  refusals_ = 0;
+}
+
+}  // namespace outboxd::outbox

@@ -1,1 +1,179 @@
+// The relay's decisions, and nothing else: which rows to read, which to publish, what each outcome
+// means, what to write back. Events go in through the functions below; poll() says what to do now.
+// No clock, no randomness, no I/O, no log: time and luck are arguments. The driver (relay.cpp)
+// obeys, and calls poll() after every event and when next_poll() comes.
 #pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_set>
+#include <variant>
+#include <vector>
+
+#include "base/result.hpp"
+#include "outbox/reader.hpp"
+#include "outbox/store.hpp"
+#include "outbox/wake.hpp"
+#include "relay/backoff.hpp"
+#include "relay/key_order.hpp"
+#include "relay/options.hpp"
+#include "relay/row_table.hpp"
+#include "relay/window.hpp"
+
+namespace outboxd::relay {
+
+// What poll() asks for. Every read, load, settle and decide is answered by the event of its name.
+struct do_read {
+  outbox::read_request request;
+};
+struct do_load_bodies {
+  std::vector<outbox::row_ref> rows;
+};
+struct do_load_failed {
+  std::size_t limit;
+};
+struct do_publish {
+  row* what;
+};  // on what->lane; alive until its outcome
+struct do_settle {
+  std::vector<outbox::row_ref> rows;
+};
+struct do_decide {
+  std::int64_t epoch;
+  std::vector<outbox::decision> decisions;
+};
+struct do_try_wake_lock {};
+struct do_release_wake_lock {};
+using action = std::variant<do_read, do_load_bodies, do_load_failed, do_publish, do_settle,
+                            do_decide, do_try_wake_lock, do_release_wake_lock>;
+
+// Says what became of a row for good, for metrics and logs.
+struct died {
+  outbox::row_ref ref;
+  verdict why;
+  std::string text;
+};
+
+class core {
+ public:
+  // random: [0, 1), spreads the back-off.
+  core(options opts, std::size_t lanes, std::function<double()> random);
+
+  // ---- events ----
+  void lead_gained(std::int64_t epoch, time_point now);
+  void lead_lost();
+  void notified(time_point now);
+  void wake_lock_answered(const base::result<bool>& got, time_point now);
+
+  void read_answered(base::result<outbox::read_answer> answer, time_point now);
+  void bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now);
+  void failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed, time_point now);
+  void settled(const base::result<std::size_t>& count, time_point now);
+  // Answers with the rows that are dead now.
+  std::vector<died> decided(const base::result<std::vector<outbox::row_ref>>& changed,
+                            time_point now);
+
+  void lane_opened(lane_id lane) { window_.lane_opened(lane); }
+  void lane_closed(lane_id lane) { window_.lane_closed(lane); }
+  void lane_blocked(lane_id lane, bool blocked) { window_.lane_blocked(lane, blocked); }
+  // What the outcome came to: a channel closed twice over one row alone is a verdict on that row.
+  verdict landed(const outcome& o);
+
+  // Stop reading and publishing; what is in flight is waited for and written.
+  void drain();
+
+  // ---- what to do ----
+  void poll(time_point now, std::vector<action>& todo);
+  // When to poll again although nothing has happened; none: on the next event.
+  std::optional<time_point> next_poll() const;
+
+  // ---- questions ----
+  const row* find(const outbox::row_ref& ref) { return rows_.find(ref); }
+  bool leading() const { return epoch_.has_value(); }
+  bool drained() const;
+  std::size_t rows_in_memory() const { return rows_.size(); }
+  std::size_t bytes_in_memory() const { return rows_.bytes(); }
+  std::size_t unconfirmed() const { return window_.in_flight(); }
+  std::size_t held_keys() const { return keys_.held(); }
+  // Everything committed that is due has been read and is in memory or written back.
+  bool caught_up() const;
+  // Age of the oldest row in memory that is not confirmed, by the database's clock.
+  std::optional<std::chrono::microseconds> oldest_age(time_point now) const;
+
+ private:
+  // Coming in.
+  std::size_t free_rows() const;
+  bool take_due(std::vector<outbox::message>& due, time_point now);
+  bool take_skipped(const outbox::read_request& request, std::vector<outbox::message>& rows,
+                    time_point now);
+  std::size_t take_open(std::vector<outbox::message>& rows, time_point now, bool& found);
+  void take(outbox::message&& m, time_point now);
+  // Going on.
+  void apply(const key_order::change& c);
+  void activate(row& r);
+  void deactivate(row& r);
+  void drop(row& r);
+  void drop_unpublished();
+  // Coming back.
+  void confirmed(row& r);
+  void failed(row& r, verdict what, int code, const std::string& text);
+  verdict doubted(row& r, const outcome& o);
+  void store_failed(const base::failure& f, time_point now);
+  void store_worked() {
+    store_failures_ = 0;
+    store_retry_at_.reset();
+  }
+  void heed(const outbox::wake::advice& a, time_point now);
+  void start_over(time_point now);
+  void written(row& r);
+  // Going out.
+  bool reads_when_due() const;
+  bool wants_read(time_point now) const;
+  void poll_read(time_point now, std::vector<action>& todo);
+  void poll_bodies(time_point now, std::vector<action>& todo);
+  void poll_publish(time_point now, std::vector<action>& todo);
+  void poll_write(time_point now, std::vector<action>& todo);
+
+  options opts_;
+  std::size_t capacity_;  // rows in memory
+  std::function<double()> random_;
+
+  row_table rows_;
+  key_order keys_;
+  window window_;
+  outbox::reader reader_;
+  outbox::wake wake_;
+
+  std::optional<std::int64_t> epoch_;  // while leading
+  bool holds_known_ = false;  // the rows that failed under an earlier leader have been read
+  bool draining_ = false;
+
+  // Reading.
+  std::optional<outbox::read_request> read_out_;
+  bool read_is_stale_ = false;  // it was sent under an earlier lead
+  bool holds_out_ = false;
+  std::int64_t holds_epoch_ = 0;
+  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> written_since_holds_asked_;
+  std::size_t due_limit_ = 256;
+  bool read_all_ = false;  // the last read found nothing more
+  std::optional<time_point> read_at_, due_at_, sweep_at_;
+  std::optional<bool> wake_lock_todo_;  // true: try, false: release
+
+  // Bodies.
+  std::set<row*, lower_id> bodiless_;
+  bool load_out_ = false;
+  std::vector<outbox::row_ref> loading_;
+
+  // Writing.
+  std::vector<row*> acked_, settling_;
+  std::vector<row*> undecided_, deciding_;
+  std::int64_t decide_epoch_ = 0;
+  bool decide_next_ = false;  // settles and decisions take turns
+
+  int store_failures_ = 0;
+  std::optional<time_point> store_retry_at_;
+};
+
+}  // namespace outboxd::relay

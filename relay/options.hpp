@@ -1,4 +1,5 @@
-// What the relay may be told. The defaults are those of the reference (docs/reference/configuration.md).
+// What the relay may be told. The defaults are those of the reference
+// (docs/reference/configuration.md).
 #pragma once
 
 #include <chrono>
@@ -7,15 +8,15 @@
 namespace outboxd::relay {
 
 struct options {
-  std::size_t batch_size = 1000;                           // rows per read
-  std::size_t max_in_flight = 2048;                        // unconfirmed messages, all lanes together
-  std::size_t max_in_flight_bytes = 64u << 20;             // payload bytes held in memory
-  std::size_t max_message_size = 16u << 20;                // larger bodies are dead, reason too_large
-  std::chrono::milliseconds retry_min{500};                // back-off of a failed row, first
-  std::chrono::milliseconds retry_max{60'000};             // and longest
-  std::chrono::milliseconds poll_interval{1'000};          // when idle
-  bool notify = true;                                      // false: OUTBOX_WAKE=poll, no wake lock
-  std::chrono::milliseconds retention{24 * 3'600'000};     // 0: rows are deleted on ack, no purge
+  std::size_t batch_size = 1000;                        // rows per read
+  std::size_t max_in_flight = 2048;                     // unconfirmed messages, all lanes together
+  std::size_t max_in_flight_bytes = 64u << 20;          // payload bytes held in memory
+  std::size_t max_message_size = 16u << 20;             // larger bodies are dead, reason too_large
+  std::chrono::milliseconds retry_min{500};             // back-off of a failed row, first
+  std::chrono::milliseconds retry_max{60'000};          // and longest
+  std::chrono::milliseconds poll_interval{1'000};       // when idle
+  bool notify = true;                                   // false: OUTBOX_WAKE=poll, no wake lock
+  std::chrono::milliseconds retention{24 * 3'600'000};  // 0: rows are deleted on ack, no purge
   std::chrono::milliseconds dead_retention{30ll * 24 * 3'600'000};
 };
 

@@ -1,6 +1,6 @@
 // What the relay asks of the broker: publish this row on that lane, and say what became of it.
-// Implemented by amqp::amqp_publisher (RabbitMQ) and scripted_publisher (unit tests). Everything happens
-// on one executor; no call blocks, and no event is raised from inside publish().
+// Implemented by amqp::amqp_publisher (RabbitMQ) and scripted_publisher (unit tests). Everything
+// happens on one executor; no call blocks, and no event is raised from inside publish().
 #pragma once
 
 #include <chrono>
@@ -24,15 +24,17 @@ class publisher_events {
   // The lane accepts publishes from now on.
   virtual void lane_opened(lane_id lane) = 0;
 
-  // The lane is gone (connection lost, channel closed, confirm timeout). Outcomes of everything that was
-  // unconfirmed on it (`unknown`, or a verdict that names the row) have been delivered just before. It
-  // opens again by itself.
+  // The lane is gone (connection lost, channel closed, confirm timeout). Outcomes of everything
+  // that was unconfirmed on it (`unknown`, or a verdict that names the row) have been delivered
+  // just before. It opens again by itself.
   virtual void lane_closed(lane_id lane, doubt why, int code, const std::string& text) = 0;
 
-  // The broker stopped reading (connection.blocked), or goes on. Publishing on a blocked lane is a bug.
+  // The broker stopped reading (connection.blocked), or goes on. Publishing on a blocked lane is a
+  // bug.
   virtual void lane_blocked(lane_id lane, bool blocked, const std::string& reason) = 0;
 
-  // Every published row gets exactly one outcome. Delivered in batches, one per read from the socket.
+  // Every published row gets exactly one outcome. Delivered in batches, one per read from the
+  // socket.
   virtual void outcomes(lane_id lane, std::span<const outcome> batch) = 0;
 };
 
@@ -45,8 +47,8 @@ class publisher {
   // Connects every lane, and again for ever with back-off, until stop(). Call once.
   virtual void start(publisher_events& events) = 0;
 
-  // Precondition: the lane is open, not blocked, and the body is loaded. The message must stay alive and
-  // unchanged until its outcome.
+  // Precondition: the lane is open, not blocked, and the body is loaded. The message must stay
+  // alive and unchanged until its outcome.
   virtual void publish(lane_id lane, const outbox::message& row) = 0;
 
   // Closes gracefully within `limit`, then by reset; what is unconfirmed by then becomes `unknown`.

@@ -1,7 +1,7 @@
-// Drives the relay core: hands it what the database, the broker and the clock report, and does what it
-// says. Owns nothing but the core; store, leadership and publisher outlive it. One thread (the
-// executor's), no lock. Stops by drain(): stop reading, wait for the confirms, write the marks, close
-// the broker, give the lead away.
+// Drives the relay core: hands it what the database, the broker and the clock report, and does what
+// it says. Owns nothing but the core; store, leadership and publisher outlive it. One thread (the
+// executor's), no lock. Stops by drain(): stop reading, wait for the confirms, write the marks,
+// close the broker, give the lead away.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -54,15 +54,15 @@ class relay {
 
   void start();
 
-  // Idempotent. `done` is called once, at the latest shortly after `limit`. A second call with a shorter
-  // limit shortens the first.
+  // Idempotent. `done` is called once, at the latest shortly after `limit`. A second call with a
+  // shorter limit shortens the first.
   void drain(std::chrono::milliseconds limit, std::function<void(drain_result)> done);
 
   status current() const;
 
  private:
   class impl;
-  std::unique_ptr<impl> impl_;
+  std::shared_ptr<impl> impl_;
 };
 
 }  // namespace outboxd::relay

@@ -25,25 +25,38 @@ enum class doubt { none, timeout, connection_lost, channel_closed };
 
 constexpr std::string_view to_string(verdict v) {
   switch (v) {
-    case verdict::confirmed: return "confirmed";
-    case verdict::returned: return "returned";
-    case verdict::nacked: return "nacked";
-    case verdict::no_exchange: return "no_exchange";
-    case verdict::forbidden: return "forbidden";
-    case verdict::refused: return "refused";
-    case verdict::too_large: return "too_large";
-    case verdict::invalid: return "invalid";
-    case verdict::unknown: return "unknown";
+    case verdict::confirmed:
+      return "confirmed";
+    case verdict::returned:
+      return "returned";
+    case verdict::nacked:
+      return "nacked";
+    case verdict::no_exchange:
+      return "no_exchange";
+    case verdict::forbidden:
+      return "forbidden";
+    case verdict::refused:
+      return "refused";
+    case verdict::too_large:
+      return "too_large";
+    case verdict::invalid:
+      return "invalid";
+    case verdict::unknown:
+      return "unknown";
   }
   return "?";
 }
 
 constexpr std::string_view to_string(doubt d) {
   switch (d) {
-    case doubt::none: return "none";
-    case doubt::timeout: return "timeout";
-    case doubt::connection_lost: return "connection_lost";
-    case doubt::channel_closed: return "channel_closed";
+    case doubt::none:
+      return "none";
+    case doubt::timeout:
+      return "timeout";
+    case doubt::connection_lost:
+      return "connection_lost";
+    case doubt::channel_closed:
+      return "channel_closed";
   }
   return "?";
 }

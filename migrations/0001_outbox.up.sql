@@ -1,0 +1,434 @@
+-- The outbox: one table that services write, everything the relay needs beside it, and nothing else.
+--
+-- Names: the schema is always written "outbox", in double quotes, and the roles (files in roles/)
+-- "outbox_writer", "outbox_relay", "outbox_operator" and "outbox_reader". Whoever wants other names replaces these
+-- five quoted words and nothing else; `outboxd migrate` does exactly that (a name has no quotes, dollar signs or
+-- backslashes of its own, so a word may stand in a string too). As it stands the file is plain SQL for PostgreSQL
+-- 14 or newer and gives the default names. Run it in one transaction.
+
+DO $$
+BEGIN
+  IF to_regnamespace('"outbox"') IS NULL THEN  -- someone else may have made it, and own it
+    CREATE SCHEMA "outbox";
+    COMMENT ON SCHEMA "outbox" IS 'Transactional outbox, relayed to RabbitMQ by outboxd';
+  END IF;
+END
+$$;
+
+----------------------------------------------------------------------------------------------------
+-- What has been applied
+
+CREATE TABLE "outbox".schema_version (
+  version integer PRIMARY KEY,
+  title text NOT NULL,
+  checksum text NOT NULL,
+  applied_at timestamptz NOT NULL DEFAULT now(),
+  applied_by text NOT NULL DEFAULT session_user
+);
+
+COMMENT ON TABLE "outbox".schema_version IS 'One row per migration that was applied';
+COMMENT ON COLUMN "outbox".schema_version.version IS 'Number of the migration file';
+COMMENT ON COLUMN "outbox".schema_version.title IS 'Title of the migration file';
+COMMENT ON COLUMN "outbox".schema_version.checksum IS 'SHA-256 of the file, before names were filled in';
+COMMENT ON COLUMN "outbox".schema_version.applied_at IS 'When the migration was applied';
+COMMENT ON COLUMN "outbox".schema_version.applied_by IS 'The login that applied it';
+
+----------------------------------------------------------------------------------------------------
+-- Messages
+
+-- A cache would hand out ids far out of order; the reader expects neighbours in time to be neighbours in id.
+CREATE SEQUENCE "outbox".messages_id_seq AS bigint CACHE 1;
+COMMENT ON SEQUENCE "outbox".messages_id_seq IS 'Ids of messages; gaps are normal (rolled-back transactions)';
+
+-- AMQP sends every field name as a short string, in nested tables too.
+CREATE FUNCTION "outbox".header_names_fit(headers jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS $$
+  SELECT NOT EXISTS (
+    SELECT FROM jsonb_path_query(headers, 'strict $.** ? (@.type() == "object").keyvalue().key') AS name
+    WHERE octet_length(name #>> '{}') > 255)
+$$;
+COMMENT ON FUNCTION "outbox".header_names_fit(jsonb) IS
+  'True when every name in the JSON value, at any depth, has at most 255 bytes';
+
+-- status is text because its values are read by people and it costs nothing: the partial indexes are matched
+-- when a statement is planned, and an enum could not lose a value again.
+-- created_at is the clock, not now(): a row is as old as its INSERT, not as the transaction around it.
+CREATE TABLE "outbox".messages (
+  -- The id must be younger than the transaction id: the relay waits for a skipped id only while a transaction
+  -- that was running when it saw the gap is still running. Hence the CASE, which assigns the transaction id first.
+  id bigint PRIMARY KEY
+    DEFAULT CASE WHEN pg_current_xact_id() IS NOT NULL THEN nextval('"outbox".messages_id_seq') END,
+  message_id uuid NOT NULL DEFAULT gen_random_uuid(),
+  created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+
+  -- written by the service
+  exchange text NOT NULL DEFAULT '',
+  routing_key text NOT NULL DEFAULT '',
+  ordering_key text,
+  payload text,
+  payload_bytes bytea,
+  content_type text,
+  content_encoding text,
+  type text,
+  correlation_id text,
+  reply_to text,
+  app_id text,
+  priority smallint,
+  expiration_ms bigint,
+  headers jsonb,
+  mandatory boolean NOT NULL DEFAULT true,
+  not_before timestamptz,
+
+  -- owned by the relay
+  status text NOT NULL DEFAULT 'pending',
+  attempts integer NOT NULL DEFAULT 0,
+  due_at timestamptz,
+  failing_since timestamptz,
+  sent_at timestamptz,
+  last_error text,
+
+  -- The limits of AMQP 0-9-1 and of RabbitMQ, so that a row which could never be sent is refused inside the
+  -- service's own transaction. Short strings are limited in bytes, not in characters.
+  CONSTRAINT messages_exchange_at_most_255_bytes CHECK (octet_length(exchange) <= 255),
+  CONSTRAINT messages_routing_key_at_most_255_bytes CHECK (octet_length(routing_key) <= 255),
+  CONSTRAINT messages_ordering_key_at_most_255_bytes CHECK (octet_length(ordering_key) <= 255),
+  CONSTRAINT messages_exactly_one_of_payload_and_payload_bytes
+    CHECK ((payload IS NULL) <> (payload_bytes IS NULL)),
+  CONSTRAINT messages_content_type_at_most_255_bytes CHECK (octet_length(content_type) <= 255),
+  CONSTRAINT messages_content_encoding_at_most_255_bytes CHECK (octet_length(content_encoding) <= 255),
+  CONSTRAINT messages_type_at_most_255_bytes CHECK (octet_length(type) <= 255),
+  CONSTRAINT messages_correlation_id_at_most_255_bytes CHECK (octet_length(correlation_id) <= 255),
+  CONSTRAINT messages_reply_to_at_most_255_bytes CHECK (octet_length(reply_to) <= 255),
+  CONSTRAINT messages_app_id_at_most_255_bytes CHECK (octet_length(app_id) <= 255),
+  CONSTRAINT messages_priority_from_0_to_255 CHECK (priority BETWEEN 0 AND 255),
+  CONSTRAINT messages_expiration_ms_from_0_to_315360000000
+    CHECK (expiration_ms BETWEEN 0 AND 315360000000),
+  CONSTRAINT messages_headers_are_an_object CHECK (jsonb_typeof(headers) = 'object'),
+  CONSTRAINT messages_headers_at_most_64_kb CHECK (octet_length(headers::text) <= 65536),
+  -- The text is never shorter than a name in it: short headers, nearly all, are spared the search.
+  CONSTRAINT messages_header_names_at_most_255_bytes
+    CHECK (octet_length(headers::text) <= 255 OR "outbox".header_names_fit(headers)),
+  CONSTRAINT messages_header_names_do_not_begin_with_x_outbox
+    CHECK (NOT jsonb_path_exists(headers, '$ ? (@.type() == "object").keyvalue().key ? (@ starts with "x-outbox-")')),
+  CONSTRAINT messages_not_before_is_finite CHECK (isfinite(not_before)),
+
+  -- What the relay counts on: a row that breaks one of these would wait for ever or never be purged.
+  CONSTRAINT messages_status_is_known CHECK (status IN ('pending', 'deferred', 'sent', 'dead')),
+  CONSTRAINT messages_deferred_has_due_at CHECK (status <> 'deferred' OR due_at IS NOT NULL),
+  CONSTRAINT messages_sent_has_sent_at CHECK (status <> 'sent' OR sent_at IS NOT NULL)
+) WITH (
+  -- Every row is updated or deleted once, soon. Vacuum after one per cent instead of twenty, and quickly.
+  -- No fillfactor: status is in the predicate of every partial index, so no update of it can be a heap-only one.
+  autovacuum_vacuum_scale_factor = 0.01,
+  autovacuum_vacuum_threshold = 1000,
+  autovacuum_vacuum_insert_scale_factor = 0.05,
+  autovacuum_analyze_scale_factor = 0.05,
+  autovacuum_vacuum_cost_limit = 1000,
+  toast.autovacuum_vacuum_scale_factor = 0.01,
+  toast.autovacuum_vacuum_threshold = 1000,
+  toast.autovacuum_vacuum_cost_limit = 1000
+);
+
+ALTER SEQUENCE "outbox".messages_id_seq OWNED BY "outbox".messages.id;
+
+COMMENT ON TABLE "outbox".messages IS
+  'Messages to be published to RabbitMQ; a row inserted here is published once its transaction has committed';
+COMMENT ON COLUMN "outbox".messages.id IS
+  'Order of publishing within an ordering key; sent as header x-outbox-id. Set by the table';
+COMMENT ON COLUMN "outbox".messages.message_id IS
+  'AMQP message_id, the same at every re-send: consumers drop duplicates by it';
+COMMENT ON COLUMN "outbox".messages.created_at IS 'When the row was inserted; AMQP timestamp. Set by the table';
+COMMENT ON COLUMN "outbox".messages.exchange IS 'Exchange to publish to; empty: the default exchange';
+COMMENT ON COLUMN "outbox".messages.routing_key IS
+  'AMQP routing key; on the default exchange the name of a queue';
+COMMENT ON COLUMN "outbox".messages.ordering_key IS
+  'Rows with the same value are published in the order of their ids; null: no order. Sent as header x-outbox-key';
+COMMENT ON COLUMN "outbox".messages.payload IS 'Body as text; exactly one of payload and payload_bytes';
+COMMENT ON COLUMN "outbox".messages.payload_bytes IS 'Body as bytes; exactly one of payload and payload_bytes';
+COMMENT ON COLUMN "outbox".messages.content_type IS
+  'Null: application/json for payload, application/octet-stream for payload_bytes';
+COMMENT ON COLUMN "outbox".messages.content_encoding IS 'AMQP content_encoding, for example gzip';
+COMMENT ON COLUMN "outbox".messages.type IS 'AMQP type, for example user.created';
+COMMENT ON COLUMN "outbox".messages.correlation_id IS 'AMQP correlation_id';
+COMMENT ON COLUMN "outbox".messages.reply_to IS 'AMQP reply_to';
+COMMENT ON COLUMN "outbox".messages.app_id IS 'AMQP app_id';
+COMMENT ON COLUMN "outbox".messages.priority IS 'AMQP priority, 0 to 255';
+COMMENT ON COLUMN "outbox".messages.expiration_ms IS
+  'AMQP per-message TTL in milliseconds, counted by the broker from its arrival there';
+COMMENT ON COLUMN "outbox".messages.headers IS
+  'AMQP headers as a JSON object; nested objects and arrays are allowed, names beginning with x-outbox- are not';
+COMMENT ON COLUMN "outbox".messages.mandatory IS
+  'True: not sent until a queue takes it. False: dropped by the broker when no queue is bound';
+COMMENT ON COLUMN "outbox".messages.not_before IS 'Not published before this time';
+COMMENT ON COLUMN "outbox".messages.status IS
+  'pending: to be published; deferred: waits until due_at; sent: acknowledged by the broker; dead: given up';
+COMMENT ON COLUMN "outbox".messages.attempts IS 'Failed attempts; outages do not count';
+COMMENT ON COLUMN "outbox".messages.due_at IS
+  'deferred: when it is tried next; dead: when it was given up, where known';
+COMMENT ON COLUMN "outbox".messages.failing_since IS 'When it failed first';
+COMMENT ON COLUMN "outbox".messages.sent_at IS 'When the acknowledgement of the broker was written down';
+COMMENT ON COLUMN "outbox".messages.last_error IS 'Why it failed last, for people';
+
+-- Each index holds only the rows that wait for something; a row that is sent leaves all of them.
+CREATE INDEX messages_pending ON "outbox".messages (id) WHERE status = 'pending';
+CREATE INDEX messages_due ON "outbox".messages (due_at, id) WHERE status = 'deferred';
+CREATE INDEX messages_failed ON "outbox".messages (id) WHERE status = 'deferred' AND attempts > 0;
+CREATE INDEX messages_dead ON "outbox".messages (id) WHERE status = 'dead';
+
+COMMENT ON INDEX "outbox".messages_pkey IS 'Settling, and purging by ranges of ids';
+COMMENT ON INDEX "outbox".messages_pending IS 'What is to be published, in order';
+COMMENT ON INDEX "outbox".messages_due IS
+  'What is due, in order; with the id, so that a million rows scheduled for one instant need no sort';
+COMMENT ON INDEX "outbox".messages_failed IS 'What has failed and holds its key; without the scheduled rows';
+COMMENT ON INDEX "outbox".messages_dead IS 'What waits for an operator';
+
+----------------------------------------------------------------------------------------------------
+-- Scheduled messages
+
+-- Costs other rows one comparison: the condition is tested before the function is called.
+CREATE FUNCTION "outbox".schedule() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  NEW.status := 'deferred';
+  NEW.due_at := NEW.not_before;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION "outbox".schedule() IS 'Trigger: a row with not_before in the future waits until then';
+
+CREATE TRIGGER messages_schedule BEFORE INSERT ON "outbox".messages
+  FOR EACH ROW WHEN (NEW.not_before > now())
+  EXECUTE FUNCTION "outbox".schedule();
+COMMENT ON TRIGGER messages_schedule ON "outbox".messages IS
+  'Makes a row with not_before in the future deferred until then';
+
+----------------------------------------------------------------------------------------------------
+-- Waking the relay
+
+-- A NOTIFY makes all commits of the cluster queue behind one lock, so nobody sends one while the relay is busy
+-- and will come by anyway. An idle relay holds the wake lock (the oid of the table, 2) exclusively; a writer
+-- tries to share it and notifies only where that fails. Sharing it until the end of its transaction also tells
+-- the relay that a row may be on its way. The oid is used as int4 bit by bit: oids above 2^31 become negative.
+CREATE FUNCTION "outbox".wake() RETURNS trigger
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  PERFORM pg_notify('outboxd_' || TG_TABLE_SCHEMA, '');
+  RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION "outbox".wake() IS 'Trigger: notifies the idle relay on the channel outboxd_<schema>';
+
+CREATE TRIGGER messages_wake AFTER INSERT ON "outbox".messages
+  FOR EACH STATEMENT
+  WHEN (NOT pg_try_advisory_xact_lock_shared('"outbox".messages'::regclass::oid::int4, 2))
+  EXECUTE FUNCTION "outbox".wake();
+COMMENT ON TRIGGER messages_wake ON "outbox".messages IS
+  'Wakes the relay when it is idle, and only then: it holds the wake lock while it is';
+
+----------------------------------------------------------------------------------------------------
+-- The lead
+
+CREATE TABLE "outbox".lead (
+  the_only_row boolean PRIMARY KEY DEFAULT true,
+  epoch bigint NOT NULL DEFAULT 0,
+  holder text,
+  since timestamptz,
+  CONSTRAINT lead_has_one_row CHECK (the_only_row)
+);
+INSERT INTO "outbox".lead DEFAULT VALUES;
+
+COMMENT ON TABLE "outbox".lead IS 'Who relays. One row';
+COMMENT ON COLUMN "outbox".lead.the_only_row IS 'Always true';
+COMMENT ON COLUMN "outbox".lead.epoch IS
+  'Grows with every take-over; a decision of an earlier leader has no effect';
+COMMENT ON COLUMN "outbox".lead.holder IS 'Instance that took the lead last';
+COMMENT ON COLUMN "outbox".lead.since IS 'When it took the lead';
+
+----------------------------------------------------------------------------------------------------
+-- Writing with a function call
+
+CREATE FUNCTION "outbox".lock_key(ordering_key text) RETURNS void
+LANGUAGE plpgsql
+AS $$
+BEGIN
+  IF ordering_key IS NULL THEN
+    RAISE EXCEPTION 'an ordering_key is needed to serialize its writers'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Buckets, so that a transaction with many keys does not fill the server's lock table.
+  PERFORM pg_advisory_xact_lock('"outbox".messages'::regclass::oid::int4, 1024 + (hashtext(ordering_key) & 1023));
+END
+$$;
+COMMENT ON FUNCTION "outbox".lock_key(text) IS
+  'Waits for other transactions that locked this key (or another of its bucket, one of 1,024) and keeps them '
+  'waiting until the end of this one. Transactions that lock several keys should do so in one order';
+
+CREATE FUNCTION "outbox".publish(
+  exchange text,
+  routing_key text,
+  payload text,
+  ordering_key text DEFAULT NULL,
+  headers jsonb DEFAULT NULL,
+  type text DEFAULT NULL,
+  content_type text DEFAULT NULL,
+  content_encoding text DEFAULT NULL,
+  correlation_id text DEFAULT NULL,
+  reply_to text DEFAULT NULL,
+  app_id text DEFAULT NULL,
+  priority integer DEFAULT NULL,
+  expiration_ms bigint DEFAULT NULL,
+  mandatory boolean DEFAULT true,
+  not_before timestamptz DEFAULT NULL,
+  message_id uuid DEFAULT NULL,
+  serialize boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  new_id bigint;
+BEGIN
+  IF serialize THEN
+    PERFORM "outbox".lock_key(ordering_key);  -- before the INSERT draws the id
+  END IF;
+  INSERT INTO "outbox".messages AS m
+    (exchange, routing_key, payload, ordering_key, headers, type, content_type, content_encoding,
+     correlation_id, reply_to, app_id, priority, expiration_ms, mandatory, not_before, message_id)
+  VALUES
+    (exchange, routing_key, payload, ordering_key, headers, type, content_type, content_encoding,
+     correlation_id, reply_to, app_id, priority, expiration_ms, mandatory, not_before,
+     COALESCE(message_id, gen_random_uuid()))
+  RETURNING m.id INTO new_id;
+  RETURN new_id;
+END
+$$;
+COMMENT ON FUNCTION "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer,
+                                     bigint, boolean, timestamptz, uuid, boolean) IS
+  'Writes a message with a text body and returns its id; serialize => true: concurrent writers of one '
+  'ordering_key commit in the order of their ids';
+
+CREATE FUNCTION "outbox".publish(
+  exchange text,
+  routing_key text,
+  payload bytea,
+  ordering_key text DEFAULT NULL,
+  headers jsonb DEFAULT NULL,
+  type text DEFAULT NULL,
+  content_type text DEFAULT NULL,
+  content_encoding text DEFAULT NULL,
+  correlation_id text DEFAULT NULL,
+  reply_to text DEFAULT NULL,
+  app_id text DEFAULT NULL,
+  priority integer DEFAULT NULL,
+  expiration_ms bigint DEFAULT NULL,
+  mandatory boolean DEFAULT true,
+  not_before timestamptz DEFAULT NULL,
+  message_id uuid DEFAULT NULL,
+  serialize boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  new_id bigint;
+BEGIN
+  IF serialize THEN
+    PERFORM "outbox".lock_key(ordering_key);
+  END IF;
+  INSERT INTO "outbox".messages AS m
+    (exchange, routing_key, payload_bytes, ordering_key, headers, type, content_type, content_encoding,
+     correlation_id, reply_to, app_id, priority, expiration_ms, mandatory, not_before, message_id)
+  VALUES
+    (exchange, routing_key, payload, ordering_key, headers, type, content_type, content_encoding,
+     correlation_id, reply_to, app_id, priority, expiration_ms, mandatory, not_before,
+     COALESCE(message_id, gen_random_uuid()))
+  RETURNING m.id INTO new_id;
+  RETURN new_id;
+END
+$$;
+COMMENT ON FUNCTION "outbox".publish(text, text, bytea, text, jsonb, text, text, text, text, text, text, integer,
+                                     bigint, boolean, timestamptz, uuid, boolean) IS
+  'Writes a message with a binary body and returns its id; see publish with a text body';
+
+-- One expression, so that the planner puts the call of the text form in its place.
+CREATE FUNCTION "outbox".publish(
+  exchange text,
+  routing_key text,
+  payload jsonb,
+  ordering_key text DEFAULT NULL,
+  headers jsonb DEFAULT NULL,
+  type text DEFAULT NULL,
+  content_type text DEFAULT NULL,
+  content_encoding text DEFAULT NULL,
+  correlation_id text DEFAULT NULL,
+  reply_to text DEFAULT NULL,
+  app_id text DEFAULT NULL,
+  priority integer DEFAULT NULL,
+  expiration_ms bigint DEFAULT NULL,
+  mandatory boolean DEFAULT true,
+  not_before timestamptz DEFAULT NULL,
+  message_id uuid DEFAULT NULL,
+  serialize boolean DEFAULT false
+) RETURNS bigint
+LANGUAGE sql
+AS $$
+  SELECT "outbox".publish(exchange, routing_key, payload::text, ordering_key, headers, type, content_type,
+                          content_encoding, correlation_id, reply_to, app_id, priority, expiration_ms, mandatory,
+                          not_before, message_id, serialize)
+$$;
+COMMENT ON FUNCTION "outbox".publish(text, text, jsonb, text, jsonb, text, text, text, text, text, text, integer,
+                                     bigint, boolean, timestamptz, uuid, boolean) IS
+  'Writes a message whose body is the JSON value as text and returns its id; see publish with a text body';
+
+----------------------------------------------------------------------------------------------------
+-- For operators, who hold no right to write the table itself
+
+CREATE FUNCTION "outbox".retry(id bigint, message_id uuid DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, "outbox", pg_temp
+AS $$
+BEGIN
+  -- With a clean sheet: time and attempts before this count no longer towards giving up. last_error stays.
+  UPDATE "outbox".messages AS m
+  SET status = 'deferred', due_at = clock_timestamp(), attempts = 0, failing_since = NULL
+  WHERE m.id = retry.id
+    AND (retry.message_id IS NULL OR m.message_id = retry.message_id)
+    AND m.status = 'dead';
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION "outbox".retry(bigint, uuid) IS
+  'Makes a dead message due now; false: no such dead message. message_id guards against an id that was '
+  'handed out again';
+
+CREATE FUNCTION "outbox".discard(id bigint, message_id uuid DEFAULT NULL) RETURNS boolean
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, "outbox", pg_temp
+AS $$
+BEGIN
+  DELETE FROM "outbox".messages AS m
+  WHERE m.id = discard.id
+    AND (discard.message_id IS NULL OR m.message_id = discard.message_id)
+    AND m.status = 'dead';
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION "outbox".discard(bigint, uuid) IS
+  'Deletes a dead message; false: no such dead message. message_id guards against an id that was '
+  'handed out again';
+
+-- Nobody gets anything by default; roles/ says who gets what.
+REVOKE ALL ON ALL TABLES IN SCHEMA "outbox" FROM PUBLIC;
+REVOKE ALL ON FUNCTION
+  "outbox".header_names_fit(jsonb),
+  "outbox".schedule(),
+  "outbox".wake(),
+  "outbox".lock_key(text),
+  "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
+                   timestamptz, uuid, boolean),
+  "outbox".publish(text, text, bytea, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
+                   timestamptz, uuid, boolean),
+  "outbox".publish(text, text, jsonb, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
+                   timestamptz, uuid, boolean),
+  "outbox".retry(bigint, uuid),
+  "outbox".discard(bigint, uuid)
+FROM PUBLIC;

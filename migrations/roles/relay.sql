@@ -1,0 +1,16 @@
+-- What outboxd may do: read messages, mark or delete them, and take the lead. Grant this role to its login.
+
+DO $$
+BEGIN
+  IF to_regrole('"outbox_relay"') IS NULL THEN
+    CREATE ROLE "outbox_relay" NOLOGIN;
+  END IF;
+END
+$$;
+
+GRANT USAGE ON SCHEMA "outbox" TO "outbox_relay";
+GRANT SELECT, UPDATE, DELETE ON "outbox".messages TO "outbox_relay";
+GRANT SELECT, UPDATE ON "outbox".lead TO "outbox_relay";
+GRANT SELECT ON "outbox".schema_version, "outbox".messages_id_seq TO "outbox_relay";
+-- An update tests the table's checks again.
+GRANT EXECUTE ON FUNCTION "outbox".header_names_fit(jsonb) TO "outbox_relay";

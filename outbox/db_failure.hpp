@@ -1,0 +1,36 @@
+// What an error of the database means for us. Pure: SQLSTATE in, meaning out (PostgreSQL docs,
+// appendix A, "PostgreSQL Error Codes").
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace outboxd::outbox {
+
+struct db_failure {
+  base::failure_kind kind = base::failure_kind::rejected;
+  bool session_lost = false;  // the session is gone or useless: only a new one can help
+};
+
+db_failure classify(std::string_view sqlstate);
+
+// Thrown by a session whose server we cannot work with.
+struct server_too_old : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct caught_failure {
+  base::failure failure;
+  bool session_lost = false;
+};
+
+// The exception in flight, as a value. Call from a catch block.
+caught_failure describe_current_exception();
+
+// One line, without the decoration that libpq and the server add.
+std::string one_line(std::string_view text);
+
+}  // namespace outboxd::outbox

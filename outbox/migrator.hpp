@@ -1,0 +1,63 @@
+// Applies the SQL files of migrations/ to a database, once each. Every call opens a connection of
+// its own, blocks, and closes it; any thread. Several processes may call up() at once: one applies,
+// the others wait and find nothing left to do. A version is applied whole or not at all.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "migrations/embedded.hpp"
+#include "outbox/schema.hpp"
+
+namespace outboxd::outbox {
+
+struct migrate_options {
+  std::string url;  // the owner's connection: a libpq URI or key/value string
+  std::string schema = "outbox";
+  role_names roles;
+};
+
+using migration_files = std::span<const migrations::migration>;
+
+struct migrate_report {
+  int version = 0;           // of the database, now
+  std::vector<int> applied;  // by this call
+  // SQL for someone who may run it: roles and grants that this login was not allowed to make. Empty
+  // when everything is in place.
+  std::string grants_to_run;
+};
+
+// Failures: unavailable (server away, or its locks not free for a minute: call again), forbidden,
+// bad_input (a name), rejected (the database holds a newer version, a file that differs, or refused
+// a statement).
+base::result<migrate_report> up(const migrate_options& options,
+                                migration_files files = migrations::all());
+
+enum class migration_status {
+  applied,
+  pending,
+  changed,  // applied, but from a file that differs from ours
+  unknown,  // applied by a newer outboxd
+};
+
+std::string_view to_string(migration_status s);
+
+struct migration_state {
+  int version = 0;
+  std::string title;
+  migration_status status = migration_status::pending;
+  std::string applied_at, applied_by;  // for people; empty while pending
+};
+
+// Ascending by version. Changes nothing.
+base::result<std::vector<migration_state>> status(const migrate_options& options,
+                                                  migration_files files = migrations::all());
+
+// Everything up() would run on an empty database, with names filled in and the rows of
+// schema_version: for psql or another migration tool, in one transaction. Needs no database.
+base::result<std::string> print(const migrate_options& options,
+                                migration_files files = migrations::all());
+
+}  // namespace outboxd::outbox

@@ -1,0 +1,26 @@
+// Rows of our statements become plain values. Throws std::runtime_error on what cannot be (a column
+// that is not what the schema says).
+#pragma once
+
+#include <vector>
+
+#include "outbox/pqxx_compat.hpp"
+#include "outbox/store.hpp"
+
+namespace outboxd::outbox {
+
+read_answer decode_read(const pqxx::result& rows);
+std::vector<loaded_body> decode_bodies(const pqxx::result& rows);
+std::vector<failed_row> decode_failed(const pqxx::result& rows);
+std::vector<row_ref> decode_refs(const pqxx::result& rows);
+backlog decode_backlog(const pqxx::result& rows);
+
+struct purge_page {
+  std::size_t purged = 0;
+  std::size_t seen = 0;
+  std::int64_t last_id = 0;
+  std::size_t young = 0;  // sent rows that are kept for now
+};
+purge_page decode_purge(const pqxx::result& rows);
+
+}  // namespace outboxd::outbox

@@ -1,0 +1,317 @@
+#include "outbox/pg_sql.hpp"
+
+#include <string_view>
+
+#include "outbox/schema.hpp"
+
+namespace outboxd::outbox {
+namespace {
+
+// The statements say "outbox" in double quotes for the schema, like the migrations; schema.hpp
+// fills it in.
+
+// $1 frontier · $2, $3 gaps: first and last ids · $4 limit of both together
+// $5, $6, $7 keys, their first ids, their limits · $8 limit of due rows
+// $9 largest inline body · $10 inline bytes in all
+//
+// One statement, because its parts must come from one snapshot: with two, a later row of a key
+// could overtake an earlier one whose transaction commits in between. The snapshot is part of the
+// answer: it tells which gaps nobody can fill any more. It stands in every row, also in the only
+// row of an empty answer.
+//
+// The snapshot's own xmax is one past the last transaction that has *ended*: one that is running
+// now may have that id, or a higher one, and fill a gap later. So where ids are missing we draw a
+// transaction id of our own, younger than that of anybody who holds one of them: once the xmin of a
+// later snapshot has come so far, they have all ended. Where none is missing nobody asks, and none
+// is drawn: an idle relay uses up no transaction ids.
+//
+// Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
+// what lets the planner use a partial index from a prepared statement. Nothing below the frontier
+// is visited but open gaps and what the keys ask for.
+//
+// Rows due are taken with the lowest id first among those of one instant: rows of one key scheduled
+// for the same time keep their order, also when the limit cuts through them.
+//
+// octet_length() takes the size from the header of a stored value without reading its body, and the
+// CASE keeps the bodies that do not fit out of the answer: the server never reads those.
+constexpr std::string_view read_sql = R"(
+WITH picked AS (
+  SELECT 0 AS part, row_number() OVER (ORDER BY o.id) AS position, o.*
+    FROM (SELECT g.*
+            FROM unnest($2::bigint[], $3::bigint[]) AS gap (first, last)
+           CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
+                                WHERE m.status = 'pending' AND m.id BETWEEN gap.first AND gap.last
+                                ORDER BY m.id LIMIT $4::bigint) AS g
+           UNION ALL
+          (SELECT m.* FROM "outbox".messages AS m
+            WHERE m.status = 'pending' AND m.id > $1::bigint
+            ORDER BY m.id LIMIT $4::bigint)
+           ORDER BY id LIMIT $4::bigint) AS o
+   UNION ALL
+  SELECT 1, row_number() OVER (ORDER BY wanted.position, k.id), k.*
+    FROM unnest($5::text[], $6::bigint[], $7::bigint[]) WITH ORDINALITY AS wanted (key, first, rows, position)
+   CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
+                        WHERE m.status = 'pending' AND m.id BETWEEN wanted.first AND $1::bigint
+                          AND m.ordering_key = wanted.key
+                        ORDER BY m.id LIMIT wanted.rows) AS k
+   UNION ALL
+  SELECT 2, row_number() OVER (ORDER BY d.due_at, d.id), d.*
+    FROM (SELECT m.* FROM "outbox".messages AS m
+           WHERE m.status = 'deferred' AND m.due_at <= now()
+           ORDER BY m.due_at, m.id LIMIT $8::bigint) AS d
+), sized AS (
+  SELECT p.*, s.size,
+         s.size <= $9::bigint AND
+         sum(s.size) FILTER (WHERE s.size <= $9::bigint)
+           OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $10::bigint AS inlined
+    FROM picked AS p
+   CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS size) AS s
+), moment AS (
+  SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
+         coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
+                     FROM picked AS p
+                    WHERE p.part = 0 AND p.id > $1::bigint),
+                  pg_snapshot_xmax(pg_current_snapshot())) AS next_xid,
+         -- A distance to infinity is an error, and one odd row must not stop the others.
+         (SELECT least(m.due_at, now() + interval '1 year') - now() FROM "outbox".messages AS m
+           WHERE m.status = 'deferred' AND m.due_at > now()
+           ORDER BY m.due_at LIMIT 1) AS next_due_in
+)
+SELECT moment.xmin, moment.next_xid,
+       (extract(epoch FROM moment.next_due_in) * 1000)::bigint,
+       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
+       r.size, r.inlined, r.payload IS NULL,
+       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
+       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
+       r.priority, r.expiration_ms, r.headers, r.mandatory,
+       (extract(epoch FROM r.created_at) * 1000000)::bigint,
+       (extract(epoch FROM now() - r.created_at) * 1000000)::bigint,
+       r.attempts
+  FROM moment LEFT JOIN sized AS r ON true
+ ORDER BY r.part, r.position)";
+
+// $1, $2 ids and message_ids, in the order of the answer. What was settled or given up meanwhile
+// needs no body any more.
+constexpr std::string_view load_bodies_sql = R"(
+SELECT m.id, m.message_id, m.payload, m.payload_bytes
+  FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS wanted (id, message_id, position)
+  JOIN "outbox".messages AS m USING (id, message_id)
+ WHERE m.status IN ('pending', 'deferred')
+ ORDER BY wanted.position)";
+
+// $1 limit. The condition is that of the index messages_failed: a million scheduled rows are not
+// visited.
+constexpr std::string_view load_failed_sql = R"(
+SELECT m.id, m.message_id, m.exchange, m.routing_key, m.ordering_key
+  FROM "outbox".messages AS m
+ WHERE m.status = 'deferred' AND m.attempts > 0
+ ORDER BY m.id
+ LIMIT $1::bigint)";
+
+// $1, $2 ids and message_ids, ascending: two statements that lock the same rows then do so in one
+// order.
+//
+// A fact, so it asks for nobody's lead. By id and message_id: a crashed database can hand out an id
+// again, and the old row's acknowledgement must not settle the new row.
+//
+// synchronous_commit = off for this transaction only, inside the statement: no second round trip. A
+// mark lost in a crash of the database costs a duplicate, which is promised to be possible; waiting
+// for the disk would cost every row. (The condition is evaluated once, before any row.)
+constexpr std::string_view mark_sent_sql = R"(
+UPDATE "outbox".messages AS m
+   SET status = 'sent', sent_at = now()
+  FROM unnest($1::bigint[], $2::uuid[]) AS acked (id, message_id)
+ WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+   AND m.id = acked.id AND m.message_id = acked.message_id AND m.status IN ('pending', 'deferred'))";
+
+// The same where nothing is kept.
+constexpr std::string_view delete_sent_sql = R"(
+DELETE FROM "outbox".messages AS m
+ USING unnest($1::bigint[], $2::uuid[]) AS acked (id, message_id)
+ WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+   AND m.id = acked.id AND m.message_id = acked.message_id AND m.status IN ('pending', 'deferred'))";
+
+// $1 epoch · $2, $3 ids and message_ids, ascending · $4 dead? · $5 retry in milliseconds · $6
+// last_error
+//
+// The share lock on the row of the lead is the fence: whoever takes the lead changes that row, so
+// either we see the new epoch and change nothing, or the new leader waits until our decision is
+// visible to it.
+//
+// Commits synchronously, unlike the marks: once a dead row is out of the way, later rows of its key
+// are published. If a crash then forgot the decision, the row would be sent after them, out of
+// order. Decisions are rare.
+constexpr std::string_view decide_sql = R"(
+WITH fence AS MATERIALIZED (
+  SELECT l.epoch FROM "outbox".lead AS l WHERE l.epoch = $1::bigint FOR SHARE
+)
+UPDATE "outbox".messages AS m
+   SET status = CASE WHEN decided.dead THEN 'dead' ELSE 'deferred' END,
+       attempts = m.attempts + 1,
+       failing_since = coalesce(m.failing_since, now()),
+       -- Of a dead row: when it was given up; its retention counts from there.
+       due_at = now() + CASE WHEN decided.dead THEN interval '0' ELSE decided.retry_in * interval '1 ms' END,
+       last_error = decided.last_error
+  FROM unnest($2::bigint[], $3::uuid[], $4::boolean[], $5::bigint[], $6::text[])
+         AS decided (id, message_id, dead, retry_in, last_error)
+ WHERE EXISTS (SELECT FROM fence)
+   AND m.id = decided.id AND m.message_id = decided.message_id AND m.status IN ('pending', 'deferred')
+RETURNING m.id, m.message_id)";
+
+// $1 counted exactly up to here. Everything is a bounded scan of a partial index or a probe of one.
+//
+// Beyond the limit: of the pending rows, those above the last one counted, from their ids (what is
+// there has hardly been touched yet, so nearly every id is a row); of the others what the last
+// vacuum saw.
+//
+// The oldest row that should be out by now: a pending row since it was written; a scheduled one
+// since it came due; one that failed since it was written or first due, not since its next attempt.
+// Ids follow time closely enough for the first; of the failed ones a thousand are looked at.
+constexpr std::string_view measure_sql = R"(
+WITH pending AS (
+  SELECT count(*) AS rows, max(p.id) AS last
+    FROM (SELECT m.id FROM "outbox".messages AS m
+           WHERE m.status = 'pending' ORDER BY m.id LIMIT $1::bigint + 1) AS p
+), deferred AS (
+  SELECT count(*) AS rows
+    FROM (SELECT FROM "outbox".messages AS m
+           WHERE m.status = 'deferred' ORDER BY m.due_at LIMIT $1::bigint + 1) AS d
+), dead AS (
+  SELECT count(*) AS rows
+    FROM (SELECT FROM "outbox".messages AS m
+           WHERE m.status = 'dead' ORDER BY m.id LIMIT $1::bigint + 1) AS d
+), vacuumed AS (
+  SELECT max(i.reltuples) FILTER (WHERE i.relname = 'messages_due') AS deferred,
+         max(i.reltuples) FILTER (WHERE i.relname = 'messages_dead') AS dead
+    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
+   WHERE x.indrelid = '"outbox".messages'::regclass
+), oldest AS (
+  SELECT least(
+    (SELECT m.created_at FROM "outbox".messages AS m
+      WHERE m.status = 'pending' ORDER BY m.id LIMIT 1),
+    (SELECT m.due_at FROM "outbox".messages AS m
+      WHERE m.status = 'deferred' AND m.due_at <= now() ORDER BY m.due_at LIMIT 1),
+    (SELECT min(greatest(f.created_at, f.not_before))
+       FROM (SELECT m.created_at, m.not_before FROM "outbox".messages AS m
+              WHERE m.status = 'deferred' AND m.attempts > 0 ORDER BY m.id LIMIT 1000) AS f)) AS since
+)
+SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
+            ELSE pending.rows - pending.last + (SELECT max(m.id) FROM "outbox".messages AS m
+                                                 WHERE m.status = 'pending') END,
+       CASE WHEN deferred.rows <= $1::bigint THEN deferred.rows
+            ELSE greatest(deferred.rows, vacuumed.deferred::bigint) END,
+       CASE WHEN dead.rows <= $1::bigint THEN dead.rows
+            ELSE greatest(dead.rows, vacuumed.dead::bigint) END,
+       (extract(epoch FROM now() - oldest.since) * 1000000)::bigint
+  FROM pending, deferred, dead, vacuumed, oldest)";
+
+// $1 start after this id · $2 rows to look at · $3, $4 keep sent and dead rows this long
+// (milliseconds)
+//
+// By ranges of the primary key, from where the last call ended: rows leave the table about in the
+// order of their ids, and no index on sent_at has to be paid for by every row. The conditions stand
+// twice because an operator may revive a dead row between the two.
+constexpr std::string_view purge_sql = R"(
+WITH page AS (
+  SELECT m.id, m.status,
+         CASE m.status WHEN 'sent' THEN m.sent_at < now() - $3::bigint * interval '1 ms'
+                       WHEN 'dead' THEN coalesce(m.due_at, m.created_at) < now() - $4::bigint * interval '1 ms'
+                       ELSE false END AS old
+    FROM "outbox".messages AS m
+   WHERE m.id > $1::bigint
+   ORDER BY m.id LIMIT $2::bigint
+), gone AS (
+  DELETE FROM "outbox".messages AS m
+   USING page
+   WHERE page.old AND m.id = page.id AND m.status = page.status
+  RETURNING m.id
+)
+SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(page.id), 0),
+       count(*) FILTER (WHERE page.status = 'sent' AND NOT page.old)
+  FROM page)";
+
+// $1 schema. From the catalogue, because a statement that names a missing table, or one we may not
+// see, fails as a whole. Says what exists and which rights the relay lacks.
+constexpr std::string_view look_around_sql = R"(
+SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
+       array_to_string(array_agg(DISTINCT lacking.what) FILTER (WHERE lacking.what IS NOT NULL), ', ')
+  FROM unnest(ARRAY['messages', 'messages', 'messages', 'lead', 'lead', 'schema_version'],
+              ARRAY['SELECT', 'UPDATE', 'DELETE', 'SELECT', 'UPDATE', 'SELECT']) AS needed (name, privilege)
+  LEFT JOIN pg_namespace AS s ON s.nspname = $1::text
+  LEFT JOIN pg_class AS t ON t.relnamespace = s.oid AND t.relname = needed.name
+ CROSS JOIN LATERAL (
+   SELECT 'USAGE on the schema' WHERE NOT has_schema_privilege(s.oid, 'USAGE')
+    UNION ALL
+   SELECT needed.privilege || ' on ' || needed.name WHERE NOT has_table_privilege(t.oid, needed.privilege)
+    UNION ALL
+   SELECT NULL) AS lacking (what)
+ GROUP BY s.oid)";
+
+// The first number of our advisory locks is the oid of the table, so that several outboxes share a
+// database. An oid above 2^31 becomes a negative int4; what counts is that it is always the same
+// number. Only the form that does not wait: a session that waits for a lock holds a snapshot, and
+// keeps vacuum from removing anything for as long as it waits.
+constexpr std::string_view try_lead_sql = R"(
+SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
+       (SELECT l.holder FROM "outbox".lead AS l))";
+
+constexpr std::string_view try_lock_sql =
+    R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
+
+// $1 instance. Right after the lock and before anything is decided: from here on the decisions of
+// earlier leaders have no effect.
+constexpr std::string_view take_epoch_sql = R"(
+UPDATE "outbox".lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch)";
+
+// Keeps idle_session_timeout from ending the session, and tells whether it is the one that took the
+// lock.
+constexpr std::string_view ping_sql = "SELECT pg_backend_pid()";
+
+constexpr std::string_view unlock_sql =
+    R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";
+
+statement make(const char* name, std::string_view sql, const std::string& schema) {
+  schema_names names;
+  names.schema = schema;
+  return {name, fill_in(sql, names)};
+}
+
+}  // namespace
+
+store_statements::store_statements(const std::string& schema)
+    : read(make("read", read_sql, schema)),
+      load_bodies(make("load_bodies", load_bodies_sql, schema)),
+      load_failed(make("load_failed", load_failed_sql, schema)),
+      mark_sent(make("mark_sent", mark_sent_sql, schema)),
+      delete_sent(make("delete_sent", delete_sent_sql, schema)),
+      decide(make("decide", decide_sql, schema)),
+      measure(make("measure", measure_sql, schema)),
+      purge(make("purge", purge_sql, schema)) {}
+
+lead_statements::lead_statements(const std::string& schema)
+    : look_around(make("look_around", look_around_sql, schema)),
+      schema_version(make("schema_version", installed_version_sql, schema)),
+      try_lead(make("try_lead", try_lead_sql, schema)),
+      try_lock(make("try_lock", try_lock_sql, schema)),
+      unlock(make("unlock", unlock_sql, schema)),
+      take_epoch(make("take_epoch", take_epoch_sql, schema)),
+      ping(make("ping", ping_sql, schema)) {}
+
+// A queue's statistics are always wrong: it is empty when it is analysed and full a second later,
+// or the other way round. So nothing is left to them:
+// - no sequential or bitmap scan: each of our statements has an index that gives its order;
+// - no hash or merge join: they read a whole table to find a few rows, and a nested loop over an
+// array
+//   takes its rows in the order of the array, which is the order of the locks;
+// - one generic plan: it does not depend on the values, and is not made again for each call;
+// - no parallel workers: starting them takes longer than the statement.
+session_settings plan_settings() {
+  return {{"enable_seqscan", "off"},
+          {"enable_bitmapscan", "off"},
+          {"enable_hashjoin", "off"},
+          {"enable_mergejoin", "off"},
+          {"plan_cache_mode", "force_generic_plan"},
+          {"max_parallel_workers_per_gather", "0"}};
+}
+
+}  // namespace outboxd::outbox

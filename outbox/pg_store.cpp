@@ -1,0 +1,215 @@
+#include "outbox/pg_store.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "outbox/lane.hpp"
+#include "outbox/pg_rows.hpp"
+#include "outbox/pg_sql.hpp"
+#include "outbox/pg_text.hpp"
+#include "outbox/session.hpp"
+
+namespace outboxd::outbox {
+namespace {
+
+constexpr std::size_t last_error_limit = 1000;  // bytes
+
+// How many pages of the table one call of purge() looks at, when they hold nothing that is old
+// enough.
+constexpr int purge_pages = 8;
+
+template <typename T>
+std::int64_t as_bigint(T value) {
+  return static_cast<std::int64_t>(
+      std::min<T>(value, static_cast<T>(std::numeric_limits<std::int64_t>::max())));
+}
+
+struct ref_arrays {
+  std::string ids;
+  std::string message_ids;
+};
+
+ref_arrays arrays_of(const std::vector<row_ref>& rows) {
+  std::vector<std::int64_t> ids;
+  std::vector<boost::uuids::uuid> message_ids;
+  ids.reserve(rows.size());
+  message_ids.reserve(rows.size());
+  for (const auto& row : rows) {
+    ids.push_back(row.id);
+    message_ids.push_back(row.message_id);
+  }
+  return {bigint_array(ids), uuid_array(message_ids)};
+}
+
+read_answer run_read(session& db, const statement& sql, const read_request& request) {
+  std::vector<std::int64_t> gap_first, gap_last, key_first, key_limit;
+  for (const auto& gap : request.gaps) {
+    gap_first.push_back(gap.first);
+    gap_last.push_back(gap.last);
+  }
+  std::vector<std::string> keys;
+  for (const auto& wanted : request.keys) {
+    keys.push_back(wanted.key);
+    key_first.push_back(wanted.first);
+    key_limit.push_back(as_bigint(wanted.limit));
+  }
+  return decode_read(db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
+                            as_bigint(request.limit), text_array(keys), bigint_array(key_first),
+                            bigint_array(key_limit), as_bigint(request.due_limit),
+                            as_bigint(request.inline_row_bytes),
+                            as_bigint(request.inline_total_bytes)));
+}
+
+std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
+                                const std::vector<decision>& decisions) {
+  std::vector<row_ref> refs;
+  std::vector<bool> dead;
+  std::vector<std::int64_t> retry_in;
+  std::vector<std::string> errors;
+  for (const auto& d : decisions) {
+    refs.push_back(d.ref);
+    dead.push_back(d.what == fate::dead);
+    retry_in.push_back(d.retry_in.count());
+    errors.push_back(storable_text(d.last_error, last_error_limit));
+  }
+  const auto [ids, message_ids] = arrays_of(refs);
+  return decode_refs(db.run(sql, epoch, ids, message_ids, bool_array(dead), bigint_array(retry_in),
+                            text_array(errors)));
+}
+
+}  // namespace
+
+class pg_store::impl {
+ public:
+  impl(const boost::asio::any_io_executor& executor, pg_options options)
+      : delete_on_ack_(options.delete_on_ack),
+        sql_(std::make_shared<const store_statements>(options.schema)),
+        reading_(executor, lane_for(options, "pg-read")),
+        writing_(executor, lane_for(options, "pg-write")) {}
+
+  const bool delete_on_ack_;
+  const std::shared_ptr<const store_statements> sql_;
+  // Where the next purge starts. Shared with the jobs: one may outlive us in the queue.
+  const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
+  lane reading_;
+  lane writing_;
+
+ private:
+  static lane_options lane_for(const pg_options& options, std::string name) {
+    lane_options lane;
+    lane.name = std::move(name);
+    lane.url = options.url;
+    lane.application_name = options.application_name;
+    lane.settings = plan_settings();
+    // Above what any statement of ours takes on a busy server, below what an operator would wait
+    // for.
+    lane.settings.emplace_back("statement_timeout", "30s");
+    // ALTER TABLE, VACUUM FULL: give way and try again instead of standing in the queue of locks.
+    lane.settings.emplace_back("lock_timeout", "5s");
+    lane.jitter = options.jitter;
+    lane.on_query = options.on_query;
+    lane.on_reconnect = options.on_reconnect;
+    return lane;
+  }
+};
+
+pg_store::pg_store(boost::asio::any_io_executor executor, pg_options options)
+    : impl_(std::make_unique<impl>(executor, std::move(options))) {}
+
+pg_store::~pg_store() = default;
+
+void pg_store::stop(std::function<void()> closed) {
+  // Both are told before either is waited for; whoever is last says so.
+  auto other_is_closed = std::make_shared<bool>(false);
+  const auto one_is_closed = [other_is_closed, closed = std::move(closed)] {
+    if (std::exchange(*other_is_closed, true)) closed();
+  };
+  impl_->reading_.stop(one_is_closed);
+  impl_->writing_.stop(one_is_closed);
+}
+
+void pg_store::read(read_request request, handler<read_answer> done) {
+  impl_->reading_.submit<read_answer>(
+      "read",
+      [sql = impl_->sql_, request = std::move(request)](session& db) {
+        return run_read(db, sql->read, request);
+      },
+      std::move(done));
+}
+
+void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded_body>> done) {
+  impl_->reading_.submit<std::vector<loaded_body>>(
+      "load_bodies",
+      [sql = impl_->sql_, rows = std::move(rows)](session& db) {
+        const auto [ids, message_ids] = arrays_of(rows);
+        return decode_bodies(db.run(sql->load_bodies, ids, message_ids));
+      },
+      std::move(done));
+}
+
+void pg_store::load_failed(std::size_t limit, handler<std::vector<failed_row>> done) {
+  impl_->reading_.submit<std::vector<failed_row>>(
+      "load_failed",
+      [sql = impl_->sql_, limit](session& db) {
+        return decode_failed(db.run(sql->load_failed, as_bigint(limit)));
+      },
+      std::move(done));
+}
+
+void pg_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
+  std::sort(rows.begin(), rows.end());
+  impl_->writing_.submit<std::size_t>(
+      "settle",
+      [sql = impl_->sql_, remove = impl_->delete_on_ack_, rows = std::move(rows)](session& db) {
+        const auto [ids, message_ids] = arrays_of(rows);
+        const auto changed = db.run(remove ? sql->delete_sent : sql->mark_sent, ids, message_ids);
+        return static_cast<std::size_t>(changed.affected_rows());
+      },
+      std::move(done));
+}
+
+void pg_store::decide(std::int64_t epoch, std::vector<decision> decisions,
+                      handler<std::vector<row_ref>> done) {
+  std::sort(decisions.begin(), decisions.end(),
+            [](const decision& a, const decision& b) { return a.ref < b.ref; });
+  impl_->writing_.submit<std::vector<row_ref>>(
+      "decide",
+      [sql = impl_->sql_, epoch, decisions = std::move(decisions)](session& db) {
+        return run_decide(db, sql->decide, epoch, decisions);
+      },
+      std::move(done));
+}
+
+// On the writing lane, so that a lone row is never read late because of it; marks can wait.
+void pg_store::measure(handler<backlog> done) {
+  impl_->writing_.submit<backlog>(
+      "measure",
+      [sql = impl_->sql_](session& db) {
+        return decode_backlog(db.run(sql->measure, exact_count_limit));
+      },
+      std::move(done));
+}
+
+void pg_store::purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
+                     std::size_t limit, handler<std::size_t> done) {
+  impl_->writing_.submit<std::size_t>(
+      "purge",
+      [sql = impl_->sql_, from = impl_->purge_from_, sent_before, dead_before, limit](session& db) {
+        std::size_t purged = 0;
+        for (int page = 0; page < purge_pages && purged < limit; ++page) {
+          const auto room = limit - purged;
+          const auto got = decode_purge(
+              db.run(sql->purge, *from, as_bigint(room), sent_before.count(), dead_before.count()));
+          purged += got.purged;
+          // The end of the table, or of what is old enough: next time from the start again.
+          const bool end = got.seen < room || (got.purged == 0 && got.young > 0);
+          *from = end ? 0 : got.last_id;
+          if (end) break;
+        }
+        return purged;
+      },
+      std::move(done));
+}
+
+}  // namespace outboxd::outbox

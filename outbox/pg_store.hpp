@@ -1,0 +1,55 @@
+// The store over PostgreSQL: one lane reads, one lane writes. Made and called on the executor's
+// thread; the destructor closes both connections (bounded time, see lane.hpp).
+#pragma once
+
+#include <boost/asio/any_io_executor.hpp>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "outbox/store.hpp"
+
+namespace outboxd::outbox {
+
+struct pg_options {
+  std::function<std::string()> url;  // a libpq URI or key/value string; asked before each connect,
+                                     // on other threads: secrets rotate
+  std::string schema = "outbox";     // validated (schema.hpp)
+  std::string application_name = "outboxd";
+  std::function<double()> jitter;  // [0,1), on other threads; empty: a random generator
+  bool delete_on_ack = false;
+
+  // Optional, on the executor.
+  std::function<void(std::string_view operation, std::chrono::microseconds)> on_query;
+  std::function<void()> on_reconnect;
+};
+
+class pg_store final : public store {
+ public:
+  pg_store(boost::asio::any_io_executor executor, pg_options options);
+  ~pg_store() override;
+
+  void read(read_request request, handler<read_answer> done) override;
+  void load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded_body>> done) override;
+  void load_failed(std::size_t limit, handler<std::vector<failed_row>> done) override;
+  void settle(std::vector<row_ref> rows, handler<std::size_t> done) override;
+  void decide(std::int64_t epoch, std::vector<decision> decisions,
+              handler<std::vector<row_ref>> done) override;
+  void measure(handler<backlog> done) override;
+  void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
+             std::size_t limit, handler<std::size_t> done) override;
+
+  // Idempotent: what is under way or waiting is answered `unavailable`. closed: on the executor,
+  // when both connections are closed.
+  void stop(std::function<void()> closed = [] {});
+
+ private:
+  class impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace outboxd::outbox

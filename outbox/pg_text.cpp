@@ -1,0 +1,142 @@
+#include "outbox/pg_text.hpp"
+
+#include <array>
+#include <stdexcept>
+
+namespace outboxd::outbox {
+namespace {
+
+constexpr std::string_view digits = "0123456789abcdef";
+constexpr std::uint8_t not_a_digit = 0xff;
+
+constexpr std::array<std::uint8_t, 256> make_digit_values() {
+  std::array<std::uint8_t, 256> values{};
+  values.fill(not_a_digit);
+  for (std::uint8_t i = 0; i < 16; ++i) values[static_cast<unsigned char>(digits[i])] = i;
+  for (std::uint8_t i = 0; i < 6; ++i)
+    values[static_cast<unsigned char>('A' + i)] = static_cast<std::uint8_t>(10 + i);
+  return values;
+}
+constexpr auto digit_values = make_digit_values();
+
+std::uint8_t digit_value(char c) {
+  return digit_values[static_cast<unsigned char>(c)];
+}
+
+void append_uuid(std::string& out, const boost::uuids::uuid& id) {
+  int position = 0;
+  for (const std::uint8_t byte : id) {
+    if (position == 4 || position == 6 || position == 8 || position == 10) out += '-';
+    out += digits[byte >> 4];
+    out += digits[byte & 0x0f];
+    ++position;
+  }
+}
+
+template <typename T, typename Append>
+std::string array_of(const std::vector<T>& values, Append append) {
+  std::string out = "{";
+  bool first = true;
+  for (const auto& value : values) {
+    if (!first) out += ',';
+    first = false;
+    append(out, value);
+  }
+  return out += '}';
+}
+
+bool is_continuation(unsigned char c) {
+  return (c & 0xc0) == 0x80;
+}
+
+// Length of the well-formed UTF-8 sequence at the front, 0 if there is none (Unicode, table 3-7).
+std::size_t sequence_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
+                             : lead >= 0xe0 && lead <= 0xef ? 3
+                             : lead >= 0xf0 && lead <= 0xf4 ? 4
+                                                            : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if (!is_continuation(at(i))) return 0;
+  }
+  const unsigned char second = at(1);
+  const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
+  const bool surrogate = lead == 0xed && second > 0x9f;
+  const bool too_high = lead == 0xf4 && second > 0x8f;
+  return overlong || surrogate || too_high ? 0 : length;
+}
+
+}  // namespace
+
+std::string text_array(const std::vector<std::string>& values) {
+  return array_of(values, [](std::string& out, const std::string& value) {
+    out += '"';
+    for (const char c : value) {
+      if (c == '"' || c == '\\') out += '\\';
+      out += c;
+    }
+    out += '"';
+  });
+}
+
+std::string bigint_array(const std::vector<std::int64_t>& values) {
+  return array_of(values,
+                  [](std::string& out, std::int64_t value) { out += std::to_string(value); });
+}
+
+std::string uuid_array(const std::vector<boost::uuids::uuid>& values) {
+  return array_of(values, append_uuid);
+}
+
+std::string bool_array(const std::vector<bool>& values) {
+  return array_of(values, [](std::string& out, bool value) { out += value ? 't' : 'f'; });
+}
+
+boost::uuids::uuid parse_uuid(std::string_view text) {
+  boost::uuids::uuid id{};
+  if (text.size() != 36) throw std::runtime_error("not a uuid");
+  std::size_t from = 0;
+  for (auto& byte : id) {
+    if (from == 8 || from == 13 || from == 18 || from == 23) ++from;
+    const auto high = digit_value(text[from]);
+    const auto low = digit_value(text[from + 1]);
+    if (high == not_a_digit || low == not_a_digit) throw std::runtime_error("not a uuid");
+    byte = static_cast<std::uint8_t>(high << 4 | low);
+    from += 2;
+  }
+  return id;
+}
+
+std::string decode_bytea(std::string_view text) {
+  if (!text.starts_with("\\x") || text.size() % 2 != 0)
+    throw std::runtime_error("not a bytea in hex");
+  text.remove_prefix(2);
+  std::string out(text.size() / 2, '\0');
+  std::uint8_t seen = 0;  // not_a_digit is the only value with a bit above the lower four
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const auto high = digit_value(text[2 * i]);
+    const auto low = digit_value(text[2 * i + 1]);
+    seen = static_cast<std::uint8_t>(seen | high | low);
+    out[i] = static_cast<char>(high << 4 | low);
+  }
+  if ((seen & 0xf0) != 0) throw std::runtime_error("not a bytea in hex");
+  return out;
+}
+
+std::string storable_text(std::string_view text, std::size_t limit) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    const bool usable = length > 0 && text.front() != '\0';
+    const std::string_view piece = usable ? text.substr(0, length) : std::string_view("?");
+    if (out.size() + piece.size() > limit) break;
+    out += piece;
+    text.remove_prefix(usable ? length : 1);
+  }
+  return out;
+}
+
+}  // namespace outboxd::outbox

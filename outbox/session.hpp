@@ -1,0 +1,70 @@
+// One connection to PostgreSQL with our settings and its prepared statements. Blocks; used by one
+// thread, but for shut_down(). Not repaired: after a lost session a new object is made. Throws what
+// libpqxx throws.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "outbox/pqxx_compat.hpp"
+
+namespace outboxd::outbox {
+
+// Prepared on its first use in a session.
+struct statement {
+  std::string name;
+  std::string sql;
+};
+
+using session_settings = std::vector<std::pair<std::string, std::string>>;
+
+// The socket of a session. shut_down() may be called from any thread: whoever waits for the server
+// on this session then sees the connection end at once. Holds a descriptor of its own, because
+// libpq closes its one when it likes and the number could then belong to somebody else.
+class session_socket {
+ public:
+  explicit session_socket(int borrowed);
+  ~session_socket();
+  session_socket(const session_socket&) = delete;
+  session_socket& operator=(const session_socket&) = delete;
+
+  int descriptor() const { return descriptor_; }
+  void shut_down() const;
+
+ private:
+  int descriptor_;
+};
+
+class session {
+ public:
+  // settings: SET for the whole session, in addition to what every session of ours needs.
+  session(const std::string& conninfo, const session_settings& settings);
+  ~session();
+
+  template <typename... Args>
+  pqxx::result run(const statement& s, const Args&... args) {
+    if (prepared_.insert(s.name).second) connection_.prepare(s.name, s.sql);
+    pqxx::nontransaction tx(connection_);
+    return compat::exec_prepared(tx, s.name, args...);
+  }
+
+  void listen(const std::string& channel);
+
+  // Reads what the server sent on its own; answers with the number of notifications. Never blocks.
+  int take_notifications();
+
+  std::string server_version() const;  // "15.18"
+  int pid() const { return connection_.backendpid(); }
+  const std::shared_ptr<session_socket>& socket() const { return socket_; }
+
+ private:
+  pqxx::connection connection_;
+  std::shared_ptr<session_socket> socket_;
+  std::unique_ptr<compat::listener> listener_;
+  std::set<std::string> prepared_;
+};
+
+}  // namespace outboxd::outbox

@@ -1,0 +1,235 @@
+#include "relay/relay.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <random>
+#include <utility>
+
+#include "relay/relay_impl.hpp"
+
+namespace outboxd::relay {
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto housekeeping_interval = 1s;
+constexpr auto measure_idle = 15s;    // the gauges, when nothing waits
+constexpr auto measure_waiting = 5s;  // and when something does
+constexpr auto purge_interval = 10s;
+constexpr std::size_t purge_rows = 1'000;
+constexpr auto close_limit = 2s;  // for the broker's answer to our goodbye
+
+std::function<double()> dice() {
+  return [engine = std::mt19937_64(std::random_device{}())]() mutable {
+    return std::uniform_real_distribution<double>(0.0, 1.0)(engine);
+  };
+}
+
+}  // namespace
+
+relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
+                  outbox::leadership& leadership, publisher& broker, options opts,
+                  base::logger& log, observer& metrics)
+    : store_(store),
+      leadership_(leadership),
+      broker_(broker),
+      opts_(opts),
+      log_(log),
+      row_log_(log, 10s),
+      metrics_(metrics),
+      core_(opts, broker.lanes(), dice()),
+      lanes_(broker.lanes()),
+      poll_timer_(executor),
+      housekeeping_(executor),
+      drain_timer_(executor) {}
+
+void relay::impl::start() {
+  broker_.start(*this);
+  leadership_.start(*this);
+  keep_house();
+}
+
+// ---- what the core says is done ----
+
+void relay::impl::pump() {
+  if (stopping_) return;
+  todo_.clear();
+  core_.poll(clock_now(), todo_);
+  for (action& a : todo_) obey(a);
+
+  if (draining_ && core_.drained()) return finish_drain(drain_result::clean);
+
+  if (const auto next = core_.next_poll()) {
+    poll_timer_.expires_at(*next);
+    poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+      const auto self = weak.lock();
+      if (self && !cancelled) self->pump();
+    });
+  } else {
+    poll_timer_.cancel();
+  }
+}
+
+void relay::impl::obey(action& a) {
+  if (auto* read = std::get_if<do_read>(&a)) {
+    store_.read(std::move(read->request), then(&impl::on_read));
+  } else if (auto* load = std::get_if<do_load_bodies>(&a)) {
+    store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
+  } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
+    store_.load_failed(holds->limit, then(&impl::on_failed_rows));
+  } else if (auto* publish = std::get_if<do_publish>(&a)) {
+    metrics_.published(publish->what->msg.body_size);
+    broker_.publish(publish->what->lane, publish->what->msg);
+  } else if (auto* settle = std::get_if<do_settle>(&a)) {
+    store_.settle(std::move(settle->rows), then(&impl::on_settled));
+  } else if (auto* decide = std::get_if<do_decide>(&a)) {
+    store_.decide(decide->epoch, std::move(decide->decisions), then(&impl::on_decided));
+  } else if (std::holds_alternative<do_try_wake_lock>(a)) {
+    leadership_.try_wake_lock([weak = weak_from_this()](base::result<bool> got) {
+      if (const auto self = weak.lock()) {
+        self->core_.wake_lock_answered(got, clock_now());
+        self->pump();
+      }
+    });
+  } else {
+    leadership_.release_wake_lock();
+  }
+}
+
+// ---- the database ----
+
+template <typename T>
+void relay::impl::note_store(const base::result<T>& r) {
+  if (r.has_error() && (store_ok_ || store_detail_ != r.error().text)) {
+    log_.warn("database.failed", {{"error", r.error().text}});
+  } else if (r.has_value() && !store_ok_) {
+    log_.info("database.recovered");
+  }
+  store_ok_ = r.has_value();
+  store_detail_ = r.has_error() ? r.error().text : std::string();
+}
+
+void relay::impl::on_read(base::result<outbox::read_answer> r) {
+  if (r.has_value()) metrics_.read(r->rows.size() + r->due.size() + r->skipped.size());
+  core_.read_answered(std::move(r), clock_now());
+}
+
+void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
+  for (const died& d : core_.decided(r, clock_now())) {
+    metrics_.died(d.why);
+    if (d.why == verdict::too_large)
+      metrics_.failed(d.why);  // found here, the publisher never saw it
+    row_log_.warn("row.dead", {{"id", d.ref.id},
+                               {"message_id", boost::uuids::to_string(d.ref.message_id)},
+                               {"reason", to_string(d.why)},
+                               {"error", d.text}});
+  }
+}
+
+void relay::impl::on_measured(base::result<outbox::backlog> r) {
+  measuring_ = false;
+  if (r.has_value() && core_.leading()) {
+    backlog_ = *r;
+    measured_at_ = clock_now();
+  }
+}
+
+void relay::impl::on_purged(base::result<std::size_t> r) {
+  purging_ = false;
+  purge_at_ = clock_now() + purge_interval;
+  if (r.has_error()) return;
+  metrics_.purged(*r);
+  if (*r >= purge_rows) purge_at_ = clock_now();
+}
+
+// Once a second: what has no hurry and must not be forgotten.
+void relay::impl::keep_house() {
+  const time_point now = clock_now();
+  for (lane_info& lane : lanes_) count_blocked_time(lane, now);
+  if (core_.leading() && !draining_) {
+    const bool waiting = !backlog_ || backlog_->oldest_due_age || core_.rows_in_memory() > 0;
+    if (!measuring_ && now - measured_at_ >= (waiting ? measure_waiting : measure_idle)) {
+      measuring_ = true;
+      store_.measure(then(&impl::on_measured));
+    }
+    if (!purging_ && now >= purge_at_) {
+      purging_ = true;
+      store_.purge(opts_.retention, opts_.dead_retention, purge_rows, then(&impl::on_purged));
+    }
+  }
+  housekeeping_.expires_after(housekeeping_interval);
+  housekeeping_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (self && !cancelled) self->keep_house();
+  });
+}
+
+// ---- the end ----
+
+void relay::impl::drain(std::chrono::milliseconds limit, std::function<void(drain_result)> done) {
+  if (done) drain_done_ = std::move(done);
+  const time_point deadline = clock_now() + limit;
+  if (!draining_) {
+    draining_ = true;
+    log_.info("relay.draining", {{"unconfirmed", core_.unconfirmed()}});
+    core_.drain();
+  } else if (deadline >= drain_deadline_) {
+    return;
+  }
+  drain_deadline_ = deadline;
+  drain_timer_.expires_at(deadline);
+  drain_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (self && !cancelled) self->finish_drain(drain_result::unconfirmed_left);
+  });
+  pump();
+}
+
+// The broker first: what it still confirms while closing is written before the lead is given away.
+void relay::impl::finish_drain(drain_result result) {
+  if (std::exchange(stopping_, true)) return;
+  drain_timer_.cancel();
+  poll_timer_.cancel();
+  housekeeping_.cancel();
+  const auto limit = result == drain_result::clean ? std::chrono::milliseconds(close_limit) : 0ms;
+  broker_.stop(limit, [self = shared_from_this(), result] {
+    self->leadership_.stop([self, result] {
+      self->log_.info("relay.stopped", {{"clean", result == drain_result::clean}});
+      if (self->drain_done_) std::exchange(self->drain_done_, nullptr)(result);
+    });
+  });
+}
+
+void relay::impl::shut_down() {
+  stopping_ = true;
+  poll_timer_.cancel();
+  housekeeping_.cancel();
+  drain_timer_.cancel();
+}
+
+relay::relay(asio::any_io_executor executor, outbox::store& store, outbox::leadership& leadership,
+             publisher& broker, options opts, base::logger& log, observer& metrics)
+    : impl_(std::make_shared<impl>(std::move(executor), store, leadership, broker, opts, log,
+                                   metrics)) {}
+
+relay::~relay() {
+  impl_->shut_down();
+}
+
+void relay::start() {
+  impl_->start();
+}
+
+void relay::drain(std::chrono::milliseconds limit, std::function<void(drain_result)> done) {
+  impl_->drain(limit, std::move(done));
+}
+
+status relay::current() const {
+  return impl_->current();
+}
+
+}  // namespace outboxd::relay

@@ -1,0 +1,139 @@
+// What the lead and the broker report, and what operators see of it.
+#include <algorithm>
+
+#include "relay/relay_impl.hpp"
+
+namespace outboxd::relay {
+
+using namespace std::chrono_literals;
+using outbox::lead_state;
+
+// ---- the lead ----
+
+void relay::impl::lead_gained(std::int64_t epoch) {
+  log_.info("lead.gained", {{"epoch", epoch}});
+  metrics_.lead_changed(true);
+  backlog_.reset();
+  measured_at_ = {};
+  purge_at_ = clock_now();
+  core_.lead_gained(epoch, clock_now());
+  pump();
+}
+
+void relay::impl::lead_lost(const std::string& reason) {
+  log_.warn("lead.lost", {{"reason", reason}, {"unconfirmed", core_.unconfirmed()}});
+  metrics_.lead_changed(false);
+  backlog_.reset();
+  core_.lead_lost();
+  pump();
+}
+
+void relay::impl::notified() {
+  metrics_.notified();
+  core_.notified(clock_now());
+  pump();
+}
+
+void relay::impl::lead_state_changed(lead_state state, const std::string& detail) {
+  if (state != lead_ || detail != lead_detail_) {
+    const bool trouble =
+        state == lead_state::not_ready || (state == lead_state::connecting && !detail.empty());
+    log_.write(trouble ? base::severity::warn : base::severity::info, "lead.state",
+               std::initializer_list<base::field>{{"state", outbox::to_string(state)},
+                                                  {"detail", detail}});
+  }
+  lead_ = state;
+  lead_detail_ = detail;
+}
+
+// ---- the broker ----
+
+void relay::impl::lane_opened(lane_id lane) {
+  lane_info& l = lanes_.at(lane);
+  if (l.was_open) metrics_.broker_reconnected();
+  l.was_open = true;
+  l.shown = {.open = true, .blocked = false, .detail = {}};
+  core_.lane_opened(lane);
+  pump();
+}
+
+void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::string& text) {
+  lane_info& l = lanes_.at(lane);
+  count_blocked_time(l, clock_now());
+  l.shown = {
+      .open = false, .blocked = false, .detail = text.empty() ? std::string(to_string(why)) : text};
+  if (why == doubt::channel_closed) metrics_.broker_channel_error(code);
+  core_.lane_closed(lane);
+  pump();
+}
+
+void relay::impl::lane_blocked(lane_id lane, bool blocked, const std::string& reason) {
+  lane_info& l = lanes_.at(lane);
+  count_blocked_time(l, clock_now());
+  l.shown.blocked = blocked;
+  l.shown.detail = reason;
+  l.blocked_at = clock_now();
+  core_.lane_blocked(lane, blocked);
+  pump();
+}
+
+void relay::impl::count_blocked_time(lane_info& lane, time_point now) {
+  if (!lane.shown.blocked) return;
+  metrics_.broker_blocked_for(since(lane.blocked_at, now));
+  lane.blocked_at = now;
+}
+
+void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
+  const time_point now = clock_now();
+  for (const outcome& o : batch) {
+    const row* r = core_.find(o.ref);
+    if (r != nullptr && o.what == verdict::confirmed) {
+      metrics_.confirmed(r->msg.age + since(r->read_at, now), since(r->published_at, now));
+    }
+    if (r != nullptr && o.what != verdict::confirmed && o.what != verdict::unknown)
+      note_failure(o, r->msg, o.what);
+    const verdict what = core_.landed(o);
+    if (what == verdict::unknown) metrics_.unknown(o.why);
+    if (what != verdict::unknown && o.what == verdict::unknown) metrics_.failed(what);
+  }
+  pump();
+}
+
+void relay::impl::note_failure(const outcome& o, const outbox::message& m, verdict what) {
+  metrics_.failed(what);
+  row_log_.warn("row.failed", {{"id", m.ref.id},
+                               {"reason", to_string(what)},
+                               {"exchange", m.exchange},
+                               {"routing_key", m.routing_key},
+                               {"code", o.code},
+                               {"error", o.text}});
+}
+
+// ---- what operators see ----
+
+status relay::impl::current() const {
+  const time_point now = clock_now();
+  status s;
+  s.lead = lead_;
+  s.lead_detail = lead_detail_;
+  s.draining = draining_;
+  for (const lane_info& l : lanes_) s.lanes.push_back(l.shown);
+  s.store_ok = store_ok_;
+  s.store_detail = store_detail_;
+  s.rows_in_memory = core_.rows_in_memory();
+  s.unconfirmed = core_.unconfirmed();
+  s.held_keys = core_.held_keys();
+  s.backlog = backlog_;
+  // Known once the table was measured; rows in memory are more recent than that.
+  if (backlog_) {
+    auto oldest = core_.oldest_age(now).value_or(0us);
+    const bool still_waiting =
+        backlog_->oldest_due_age && (!core_.caught_up() || backlog_->deferred > 0);
+    if (still_waiting)
+      oldest = std::max(oldest, *backlog_->oldest_due_age + since(measured_at_, now));
+    s.oldest_pending_age = oldest;
+  }
+  return s;
+}
+
+}  // namespace outboxd::relay

@@ -1,0 +1,74 @@
+// Owns the rows in memory and counts their bytes. Also knows which rows were in memory at any
+// moment since a read was sent: that read's answer may show them as they were before, so it is not
+// believed about them.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "relay/row.hpp"
+
+namespace outboxd::relay {
+
+class row_table {
+ public:
+  // Precondition: !knows(message.ref).
+  row& add(outbox::message&& message, time_point now) {
+    auto r = std::make_unique<row>();
+    r->msg = std::move(message);
+    r->read_at = now;
+    bytes_ += r->msg.body.size();
+    row& added = *r;
+    rows_.emplace(added.msg.ref, std::move(r));
+    return added;
+  }
+
+  row* find(const outbox::row_ref& ref) {
+    const auto it = rows_.find(ref);
+    return it == rows_.end() ? nullptr : it->second.get();
+  }
+
+  void remove(row& r) {
+    if (read_out_) gone_.insert(r.msg.ref);
+    bytes_ -= r.msg.body.size();
+    rows_.erase(outbox::row_ref(r.msg.ref));
+  }
+
+  void put_body(row& r, std::string&& body) {
+    bytes_ += body.size();
+    r.msg.body = std::move(body);
+    r.msg.body_loaded = true;
+  }
+
+  void drop_body(row& r) {
+    bytes_ -= r.msg.body.size();
+    std::string().swap(r.msg.body);
+    r.msg.body_loaded = false;
+  }
+
+  void read_sent() { read_out_ = true; }
+  void read_answered() {
+    read_out_ = false;
+    gone_.clear();
+  }
+
+  // In memory, or was at some moment since the read was sent.
+  bool knows(const outbox::row_ref& ref) const {
+    return rows_.contains(ref) || gone_.contains(ref);
+  }
+
+  std::size_t size() const { return rows_.size(); }
+  std::size_t bytes() const { return bytes_; }
+  const auto& all() const { return rows_; }
+
+ private:
+  std::unordered_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
+  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> gone_;
+  std::size_t bytes_ = 0;
+  bool read_out_ = false;
+};
+
+}  // namespace outboxd::relay

@@ -1,0 +1,313 @@
+#include "tests/support/memory_store.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <tuple>
+#include <utility>
+
+namespace outboxd::tests {
+
+using outbox::message;
+using outbox::row_ref;
+using std::chrono::duration_cast;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+namespace {
+
+constexpr std::size_t last_error_limit = 1000;
+
+// Bodies in the order of the parts, as long as they fit.
+void keep_inline_bodies(outbox::read_answer& answer, const outbox::read_request& request) {
+  std::size_t running = 0;
+  for (auto* part : {&answer.rows, &answer.skipped, &answer.due}) {
+    for (auto& m : *part) {
+      const bool small = m.body_size <= request.inline_row_bytes;
+      if (small) running += m.body_size;
+      m.body_loaded = small && running <= request.inline_total_bytes;
+      if (!m.body_loaded) m.body.clear();
+    }
+  }
+}
+
+}  // namespace
+
+memory_store::memory_store(boost::asio::any_io_executor executor)
+    : executor_(std::move(executor)) {}
+
+// ---------------------------------------------------------------------------------------- writers
+
+row_ref memory_store::insert(message data, std::optional<time_point> not_before) {
+  const auto t = begin();
+  const auto ref = insert(t, std::move(data), not_before);
+  commit(t);
+  return ref;
+}
+
+memory_store::transaction memory_store::begin() {
+  open_.insert(next_transaction_);
+  return next_transaction_++;
+}
+
+row_ref memory_store::insert(transaction by, message data, std::optional<time_point> not_before) {
+  memory_row row;
+  row.data = std::move(data);
+  row.data.ref.id = next_id_++;
+  row.data.ref.message_id = boost::uuids::uuid{};
+  for (std::size_t i = 0; i < 4; ++i) {
+    row.data.ref.message_id.data[15 - i] = static_cast<std::uint8_t>(next_message_ >> (8 * i));
+  }
+  ++next_message_;
+  row.data.body_size = row.data.body.size();
+  row.data.created_at = now_;
+  row.data.attempts = 0;
+  row.not_before = not_before;
+  if (not_before && *not_before > now_) {
+    row.status = row_status::deferred;
+    row.due_at = not_before;
+  }
+  row.written_by = by;
+  const auto ref = row.data.ref;
+  rows_[ref.id] = std::move(row);
+  return ref;
+}
+
+void memory_store::commit(transaction t) {
+  open_.erase(t);
+}
+
+void memory_store::roll_back(transaction t) {
+  std::erase_if(rows_, [t](const auto& entry) { return entry.second.written_by == t; });
+  open_.erase(t);
+}
+
+// ------------------------------------------------------------------------------------------ world
+
+const memory_row* memory_store::find(std::int64_t id) const {
+  const auto it = rows_.find(id);
+  return it != rows_.end() && visible(it->second) ? &it->second : nullptr;
+}
+
+std::size_t memory_store::count(row_status status) const {
+  return static_cast<std::size_t>(std::ranges::count_if(rows_, [&](const auto& entry) {
+    return entry.second.status == status && visible(entry.second);
+  }));
+}
+
+row_ref memory_store::reissue(std::int64_t id) {
+  const auto data = rows_.at(id).data;
+  const auto highest = std::exchange(next_id_, id);
+  const auto ref = insert(data);
+  next_id_ = highest;
+  return ref;
+}
+
+void memory_store::fail_next(std::string operation, base::failure why, effect what) {
+  faults_.push_back({std::move(operation), std::move(why), what});
+}
+
+void memory_store::release_answers() {
+  holding_ = false;
+  for (auto& answer : std::exchange(held_, {})) boost::asio::post(executor_, std::move(answer));
+}
+
+std::size_t memory_store::calls(const std::string& operation) const {
+  const auto it = calls_.find(operation);
+  return it == calls_.end() ? 0 : it->second;
+}
+
+template <typename T>
+void memory_store::answer(const std::string& operation, handler<T> done,
+                          const std::function<T()>& statement) {
+  ++calls_[operation];
+  const auto planned =
+      std::ranges::find_if(faults_, [&](const fault& f) { return f.operation == operation; });
+  auto outcome = [&]() -> base::result<T> {
+    if (planned == faults_.end()) return statement();
+    if (planned->what == effect::done) statement();
+    auto why = std::move(planned->why);
+    faults_.erase(planned);
+    return why;
+  }();
+  auto deliver = [done = std::move(done), outcome = std::move(outcome)]() mutable {
+    done(std::move(outcome));
+  };
+  if (holding_) {
+    held_.push_back(std::move(deliver));
+  } else {
+    boost::asio::post(executor_, std::move(deliver));
+  }
+}
+
+// ---------------------------------------------------------------------------------------- reading
+
+message memory_store::seen_now(const memory_row& row) const {
+  message m = row.data;
+  m.body_loaded = true;
+  m.age = duration_cast<microseconds>(now_ - m.created_at);
+  return m;
+}
+
+template <typename Wanted>
+std::vector<message> memory_store::select(std::size_t limit, Wanted wanted) const {
+  std::vector<message> found;
+  for (const auto& [id, row] : rows_) {
+    if (found.size() == limit) break;
+    if (visible(row) && wanted(row)) found.push_back(seen_now(row));
+  }
+  return found;
+}
+
+outbox::read_answer memory_store::run_read(const outbox::read_request& request) const {
+  outbox::read_answer answer;
+  answer.snap = {open_.empty() ? next_transaction_ : *open_.begin(), next_transaction_};
+
+  const auto is_open = [](const memory_row& row) { return row.status == row_status::pending; };
+  answer.rows = select(request.limit, [&](const memory_row& row) {
+    const auto id = row.data.ref.id;
+    return is_open(row) && (id > request.frontier ||
+                            std::ranges::any_of(request.gaps, [id](const outbox::id_range& gap) {
+                              return gap.first <= id && id <= gap.last;
+                            }));
+  });
+  for (const auto& wanted : request.keys) {
+    auto rows = select(wanted.limit, [&](const memory_row& row) {
+      const auto id = row.data.ref.id;
+      return is_open(row) && row.data.ordering_key == wanted.key && id >= wanted.first &&
+             id <= request.frontier;
+    });
+    std::ranges::move(rows, std::back_inserter(answer.skipped));
+  }
+
+  std::vector<const memory_row*> due;
+  for (const auto& [id, row] : rows_) {
+    if (row.status != row_status::deferred || !visible(row)) continue;
+    if (*row.due_at <= now_) {
+      due.push_back(&row);
+    } else {
+      const auto in = duration_cast<milliseconds>(*row.due_at - now_);
+      answer.next_due_in = std::min(answer.next_due_in.value_or(in), in);
+    }
+  }
+  std::ranges::sort(due, {},
+                    [](const memory_row* r) { return std::tuple(*r->due_at, r->data.ref.id); });
+  if (due.size() > request.due_limit) due.resize(request.due_limit);
+  for (const auto* row : due) answer.due.push_back(seen_now(*row));
+
+  keep_inline_bodies(answer, request);
+  return answer;
+}
+
+void memory_store::read(outbox::read_request request, handler<outbox::read_answer> done) {
+  answer<outbox::read_answer>("read", std::move(done), [&] { return run_read(request); });
+}
+
+memory_row* memory_store::open_row(const row_ref& ref) {
+  const auto it = rows_.find(ref.id);
+  if (it == rows_.end() || it->second.data.ref != ref || !visible(it->second)) return nullptr;
+  const auto status = it->second.status;
+  return status == row_status::pending || status == row_status::deferred ? &it->second : nullptr;
+}
+
+void memory_store::load_bodies(std::vector<row_ref> rows,
+                               handler<std::vector<outbox::loaded_body>> done) {
+  answer<std::vector<outbox::loaded_body>>("load_bodies", std::move(done), [&] {
+    std::vector<outbox::loaded_body> bodies;
+    for (const auto& ref : rows) {
+      if (const auto* row = open_row(ref)) bodies.push_back({ref, row->data.body});
+    }
+    return bodies;
+  });
+}
+
+void memory_store::load_failed(std::size_t limit, handler<std::vector<outbox::failed_row>> done) {
+  answer<std::vector<outbox::failed_row>>("load_failed", std::move(done), [&] {
+    const auto rows = select(limit, [](const memory_row& row) {
+      return row.status == row_status::deferred && row.data.attempts > 0;
+    });
+    std::vector<outbox::failed_row> failed;
+    for (const auto& m : rows) failed.push_back({m.ref, m.exchange, m.routing_key, m.ordering_key});
+    return failed;
+  });
+}
+
+// ---------------------------------------------------------------------------------------- writing
+
+void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
+  answer<std::size_t>("settle", std::move(done), [&] {
+    std::size_t changed = 0;
+    for (const auto& ref : rows) {
+      auto* row = open_row(ref);
+      if (row == nullptr) continue;
+      ++changed;
+      if (delete_on_ack_) {
+        rows_.erase(ref.id);
+      } else {
+        row->status = row_status::sent;
+        row->sent_at = now_;
+      }
+    }
+    return changed;
+  });
+}
+
+void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
+                          handler<std::vector<row_ref>> done) {
+  answer<std::vector<row_ref>>("decide", std::move(done), [&] {
+    std::vector<row_ref> changed;
+    if (epoch != epoch_) return changed;
+    for (const auto& d : decisions) {
+      auto* row = open_row(d.ref);
+      if (row == nullptr) continue;
+      changed.push_back(d.ref);
+      row->status = d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
+      row->due_at = d.what == outbox::fate::dead ? now_ : now_ + d.retry_in;
+      if (!row->failing_since) row->failing_since = now_;
+      ++row->data.attempts;
+      row->last_error = d.last_error.substr(0, last_error_limit);
+    }
+    return changed;
+  });
+}
+
+outbox::backlog memory_store::run_measure() const {
+  outbox::backlog b;
+  b.pending = static_cast<std::int64_t>(count(row_status::pending));
+  b.deferred = static_cast<std::int64_t>(count(row_status::deferred));
+  b.dead = static_cast<std::int64_t>(count(row_status::dead));
+  std::optional<time_point> oldest;
+  for (const auto& [id, row] : rows_) {
+    const bool failed = row.status == row_status::deferred && row.data.attempts > 0;
+    const bool due = row.status == row_status::deferred && *row.due_at <= now_;
+    if (!visible(row) || (row.status != row_status::pending && !failed && !due)) continue;
+    const auto written = row.data.created_at;
+    const auto since = row.status == row_status::pending
+                           ? written
+                           : std::max(written, row.not_before.value_or(written));
+    oldest = std::min(oldest.value_or(since), since);
+  }
+  if (oldest) b.oldest_due_age = duration_cast<microseconds>(now_ - *oldest);
+  return b;
+}
+
+void memory_store::measure(handler<outbox::backlog> done) {
+  answer<outbox::backlog>("measure", std::move(done), [&] { return run_measure(); });
+}
+
+void memory_store::purge(milliseconds sent_before, milliseconds dead_before, std::size_t limit,
+                         handler<std::size_t> done) {
+  answer<std::size_t>("purge", std::move(done), [&] {
+    std::size_t purged = 0;
+    for (auto it = rows_.begin(); it != rows_.end() && purged < limit;) {
+      const auto& row = it->second;
+      const bool old = (row.status == row_status::sent && *row.sent_at < now_ - sent_before) ||
+                       (row.status == row_status::dead && *row.due_at < now_ - dead_before);
+      it = old ? rows_.erase(it) : std::next(it);
+      purged += old ? 1 : 0;
+    }
+    return purged;
+  });
+}
+
+}  // namespace outboxd::tests

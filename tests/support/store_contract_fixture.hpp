@@ -1,0 +1,108 @@
+// The fixture of the contract suite: calls through the seam and waits for the answer.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "tests/support/store_harness.hpp"
+
+namespace outboxd::tests {
+
+inline outbox::message text_row(std::string body, std::optional<std::string> key = {}) {
+  outbox::message m;
+  m.routing_key = "q";
+  m.ordering_key = std::move(key);
+  m.body = std::move(body);
+  return m;
+}
+
+inline std::vector<std::int64_t> ids(const std::vector<outbox::message>& rows) {
+  std::vector<std::int64_t> out;
+  for (const auto& m : rows) out.push_back(m.ref.id);
+  return out;
+}
+
+inline std::vector<std::string> bodies(const std::vector<outbox::message>& rows) {
+  std::vector<std::string> out;
+  for (const auto& m : rows) out.push_back(m.body);
+  return out;
+}
+
+class store_contract : public testing::TestWithParam<harness_factory> {
+ protected:
+  store_contract() : world_(GetParam()()) {}
+
+  store_harness& world() { return *world_; }
+
+  template <typename T, typename Call>
+  base::result<T> answer_of(Call call) {
+    std::optional<base::result<T>> answer;
+    call([&answer](base::result<T> got) { answer.emplace(std::move(got)); });
+    EXPECT_FALSE(answer.has_value()) << "answered from inside the call";
+    world_->context().restart();
+    while (!answer && world_->context().run_one() > 0) {
+    }
+    return std::move(answer.value());
+  }
+
+  // Without these a test would have to repeat the numbers that do not matter to it.
+  static outbox::read_request everything() {
+    outbox::read_request r;
+    r.limit = 1000;
+    r.due_limit = 1000;
+    r.inline_row_bytes = 1 << 20;
+    r.inline_total_bytes = 64 << 20;
+    return r;
+  }
+  static outbox::decision deferred(outbox::row_ref ref,
+                                   std::chrono::milliseconds in = std::chrono::hours(1)) {
+    return {ref, outbox::fate::deferred, in, "returned"};
+  }
+  static outbox::decision dead(outbox::row_ref ref) {
+    return {ref, outbox::fate::dead, {}, "refused"};
+  }
+
+  outbox::read_answer read(const outbox::read_request& request) {
+    return answer_of<outbox::read_answer>([&](auto done) { world_->subject().read(request, done); })
+        .value();
+  }
+  outbox::read_answer read() { return read(everything()); }
+
+  std::vector<outbox::loaded_body> load_bodies(std::vector<outbox::row_ref> rows) {
+    return answer_of<std::vector<outbox::loaded_body>>(
+               [&](auto done) { world_->subject().load_bodies(rows, done); })
+        .value();
+  }
+  std::vector<outbox::failed_row> load_failed(std::size_t limit) {
+    return answer_of<std::vector<outbox::failed_row>>(
+               [&](auto done) { world_->subject().load_failed(limit, done); })
+        .value();
+  }
+  std::size_t settle(std::vector<outbox::row_ref> rows) {
+    return answer_of<std::size_t>([&](auto done) { world_->subject().settle(rows, done); }).value();
+  }
+  std::vector<outbox::row_ref> decide(std::int64_t epoch, std::vector<outbox::decision> decisions) {
+    return answer_of<std::vector<outbox::row_ref>>(
+               [&](auto done) { world_->subject().decide(epoch, decisions, done); })
+        .value();
+  }
+  outbox::backlog measure() {
+    return answer_of<outbox::backlog>([&](auto done) { world_->subject().measure(done); }).value();
+  }
+  std::size_t purge(std::chrono::milliseconds sent, std::chrono::milliseconds died,
+                    std::size_t limit = 1000) {
+    return answer_of<std::size_t>(
+               [&](auto done) { world_->subject().purge(sent, died, limit, done); })
+        .value();
+  }
+
+  row_state state_of(outbox::row_ref ref) { return world_->find(ref.id).value(); }
+
+ private:
+  std::unique_ptr<store_harness> world_;
+};
+
+}  // namespace outboxd::tests

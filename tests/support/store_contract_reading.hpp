@@ -1,0 +1,308 @@
+// What read(), load_bodies() and load_failed() promise. See store_contract.hpp.
+#pragma once
+
+#include "tests/support/store_contract_fixture.hpp"
+
+namespace outboxd::tests {
+
+using namespace std::chrono_literals;
+
+TEST_P(store_contract, an_empty_table_answers_with_its_snapshot) {
+  const auto answer = read();
+  EXPECT_TRUE(answer.rows.empty() && answer.due.empty() && answer.skipped.empty());
+  EXPECT_FALSE(answer.next_due_in.has_value());
+  EXPECT_GT(answer.snap.xmin, 0u);
+  EXPECT_GE(answer.snap.next_xid, answer.snap.xmin);
+}
+
+TEST_P(store_contract, every_column_arrives) {
+  outbox::message row;
+  row.exchange = "events";
+  row.routing_key = "user.created";
+  row.ordering_key = "user \"7\", {a}\\";
+  row.body = R"({"name": "Zoë"})";
+  row.content_type = "application/cloudevents+json";
+  row.content_encoding = "identity";
+  row.type = "user.created";
+  row.correlation_id = "c-1";
+  row.reply_to = "answers";
+  row.app_id = "users";
+  row.priority = std::uint8_t{255};
+  row.expiration_ms = 315360000000;
+  row.headers = R"({"a": [1, 2.5, null, true], "b": {"c": "d"}})";
+  row.mandatory = false;
+  const auto ref = world().insert(row);
+
+  const auto rows = read().rows;
+  ASSERT_EQ(rows.size(), 1u);
+  const auto& got = rows[0];
+  EXPECT_EQ(got.ref, ref);
+  EXPECT_EQ(got.exchange, row.exchange);
+  EXPECT_EQ(got.routing_key, row.routing_key);
+  EXPECT_EQ(got.ordering_key, row.ordering_key);
+  EXPECT_EQ(got.body, row.body);
+  EXPECT_EQ(got.body_size, row.body.size());
+  EXPECT_TRUE(got.body_loaded);
+  EXPECT_FALSE(got.is_binary);
+  EXPECT_EQ(got.content_type, row.content_type);
+  EXPECT_EQ(got.content_encoding, row.content_encoding);
+  EXPECT_EQ(got.type, row.type);
+  EXPECT_EQ(got.correlation_id, row.correlation_id);
+  EXPECT_EQ(got.reply_to, row.reply_to);
+  EXPECT_EQ(got.app_id, row.app_id);
+  EXPECT_EQ(got.priority, row.priority);
+  EXPECT_EQ(got.expiration_ms, row.expiration_ms);
+  EXPECT_EQ(got.headers, row.headers);
+  EXPECT_EQ(got.mandatory, row.mandatory);
+  EXPECT_EQ(got.attempts, 0);
+  EXPECT_LT(world().now() - got.created_at, 1min);
+  EXPECT_GE(got.age, 0us);
+  EXPECT_LT(got.age, 1min);
+}
+
+TEST_P(store_contract, columns_that_are_null_arrive_as_nothing) {
+  world().insert(text_row(""));
+  const auto got = read().rows.at(0);
+  EXPECT_EQ(got.exchange, "");
+  EXPECT_FALSE(got.ordering_key || got.content_type || got.content_encoding || got.type ||
+               got.correlation_id || got.reply_to || got.app_id || got.priority ||
+               got.expiration_ms || got.headers);
+  EXPECT_TRUE(got.mandatory);
+  EXPECT_EQ(got.body, "");
+  EXPECT_TRUE(got.body_loaded);
+}
+
+TEST_P(store_contract, bytes_arrive_as_they_are) {
+  std::string all_bytes;
+  for (int i = 0; i < 256; ++i) all_bytes += static_cast<char>(i);
+  std::string large;
+  while (large.size() < (3u << 20)) large += all_bytes;
+  for (const auto& body : {std::string(), std::string(1, '\0'), all_bytes, large}) {
+    auto row = text_row(body);
+    row.is_binary = true;
+    world().insert(row);
+  }
+  auto request = everything();
+  request.inline_row_bytes = 8 << 20;
+  const auto rows = read(request).rows;
+  ASSERT_EQ(rows.size(), 4u);
+  for (const auto& row : rows) EXPECT_TRUE(row.is_binary && row.body_loaded);
+  EXPECT_TRUE(rows[0].body.empty());
+  EXPECT_EQ(rows[1].body, std::string(1, '\0'));
+  EXPECT_EQ(rows[2].body, all_bytes);
+  EXPECT_TRUE(rows[3].body == large);
+}
+
+TEST_P(store_contract, rows_above_the_frontier_come_lowest_first_up_to_the_limit) {
+  const auto a = world().insert(text_row("a"));
+  const auto b = world().insert(text_row("b"));
+  const auto c = world().insert(text_row("c"));
+  world().insert(text_row("d"));
+  auto request = everything();
+  request.frontier = a.id;
+  request.limit = 2;
+  EXPECT_EQ(ids(read(request).rows), (std::vector{b.id, c.id}));
+}
+
+TEST_P(store_contract, rows_in_gaps_come_first_and_share_the_limit) {
+  std::vector<outbox::row_ref> rows;
+  for (int i = 0; i < 8; ++i) rows.push_back(world().insert(text_row(std::to_string(i))));
+  auto request = everything();
+  request.frontier = rows[5].id;
+  request.gaps = {{rows[1].id, rows[1].id}, {rows[3].id, rows[4].id}};
+  EXPECT_EQ(bodies(read(request).rows), (std::vector<std::string>{"1", "3", "4", "6", "7"}));
+  request.limit = 4;
+  EXPECT_EQ(bodies(read(request).rows), (std::vector<std::string>{"1", "3", "4", "6"}));
+  request.limit = 2;
+  EXPECT_EQ(bodies(read(request).rows), (std::vector<std::string>{"1", "3"}));
+}
+
+TEST_P(store_contract, what_is_not_committed_is_not_read) {
+  const auto writer = world().begin();
+  writer->insert(text_row("a"));
+  EXPECT_TRUE(read().rows.empty());
+  writer->roll_back();
+  EXPECT_TRUE(read().rows.empty());
+}
+
+TEST_P(store_contract, a_late_commit_is_found_in_its_gap) {
+  const auto late = world().begin();
+  const auto low = late->insert(text_row("low"));
+  const auto high = world().insert(text_row("high"));
+
+  auto request = everything();
+  const auto first = read(request);
+  EXPECT_EQ(bodies(first.rows), std::vector<std::string>{"high"});
+
+  request.frontier = high.id;
+  request.gaps = {{low.id, low.id}};
+  EXPECT_LT(read(request).snap.xmin, first.snap.next_xid) << "the writer could still commit";
+  late->commit();
+  EXPECT_EQ(bodies(read(request).rows), std::vector<std::string>{"low"});
+  EXPECT_GE(read(request).snap.xmin, first.snap.next_xid) << "nobody can fill the gap any more";
+}
+
+// The writer of the gap is younger than any transaction that has ended: a snapshot's own xmax would
+// not cover it.
+TEST_P(store_contract, a_gap_of_the_youngest_transaction_counts_as_open) {
+  const auto older = world().begin();
+  const auto younger = world().begin();
+  const auto low = younger->insert(text_row("low"));
+  const auto high = older->insert(text_row("high"));
+  older->commit();
+
+  const auto first = read();
+  EXPECT_EQ(bodies(first.rows), std::vector<std::string>{"high"});
+  auto request = everything();
+  request.frontier = high.id;
+  request.gaps = {{low.id, low.id}};
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_LT(read(request).snap.xmin, first.snap.next_xid) << "the writer could still commit";
+    world().insert(text_row("another"));
+  }
+  younger->commit();
+  EXPECT_GE(read(request).snap.xmin, first.snap.next_xid);
+}
+
+TEST_P(store_contract, a_key_is_read_from_its_first_skipped_row_to_the_frontier) {
+  const auto other = world().insert(text_row("x", "other"));
+  const auto k1 = world().insert(text_row("1", "k"));
+  const auto k2 = world().insert(text_row("2", "k"));
+  world().insert(text_row("y", "other"));
+  const auto k3 = world().insert(text_row("3", "k"));
+  const auto k4 = world().insert(text_row("4", "k"));
+  auto request = everything();
+  request.frontier = k3.id;
+  request.keys = {{"k", k2.id, 10}, {"other", other.id, 1}, {"nobody", 1, 5}};
+  const auto answer = read(request);
+  EXPECT_EQ(bodies(answer.skipped), (std::vector<std::string>{"2", "3", "x"}));
+  EXPECT_EQ(ids(answer.rows), std::vector{k4.id});
+  request.keys = {{"k", k1.id, 2}};
+  EXPECT_EQ(bodies(read(request).skipped), (std::vector<std::string>{"1", "2"}));
+}
+
+TEST_P(store_contract, keys_may_contain_anything) {
+  for (const std::string key : {"", "NULL", "a,b", "{}", "\"", "\\", "'", " ", "ключ"}) {
+    const auto ref = world().insert(text_row("body", key));
+    auto request = everything();
+    request.frontier = ref.id;
+    request.keys = {{key, ref.id, 1}};
+    EXPECT_EQ(ids(read(request).skipped), std::vector{ref.id}) << key;
+  }
+}
+
+TEST_P(store_contract, a_scheduled_row_waits_until_it_is_due) {
+  const auto ref = world().insert(text_row("later"), world().now() + 1h);
+  world().insert(text_row("much later"), world().now() + 2h);
+  auto answer = read();
+  EXPECT_TRUE(answer.rows.empty());
+  EXPECT_TRUE(answer.due.empty());
+  ASSERT_TRUE(answer.next_due_in.has_value());
+  EXPECT_LE(*answer.next_due_in, 1h);
+  EXPECT_GT(*answer.next_due_in, 59min);
+
+  world().grow_older(90min);
+  answer = read();
+  ASSERT_EQ(ids(answer.due), std::vector{ref.id});
+  EXPECT_EQ(answer.due[0].attempts, 0);
+  ASSERT_TRUE(answer.next_due_in.has_value());
+  EXPECT_LE(*answer.next_due_in, 30min);
+}
+
+TEST_P(store_contract, due_rows_come_earliest_first_and_those_of_one_instant_by_id) {
+  const auto noon = world().now() + 1h;
+  world().insert(text_row("last"), noon + 1s);
+  world().insert(text_row("a"), noon);
+  world().insert(text_row("b"), noon);
+  world().insert(text_row("first"), noon - 1s);
+  world().grow_older(2h);
+  EXPECT_EQ(bodies(read().due), (std::vector<std::string>{"first", "a", "b", "last"}));
+  auto request = everything();
+  request.due_limit = 2;
+  EXPECT_EQ(bodies(read(request).due), (std::vector<std::string>{"first", "a"}));
+  request.due_limit = 0;
+  EXPECT_TRUE(read(request).due.empty());
+}
+
+TEST_P(store_contract, a_not_before_in_the_past_is_an_ordinary_row) {
+  const auto ref = world().insert(text_row("now"), world().now() - 1h);
+  EXPECT_EQ(ids(read().rows), std::vector{ref.id});
+}
+
+TEST_P(store_contract, large_bodies_stay_behind) {
+  const auto small = world().insert(text_row("small"));
+  const auto large = world().insert(text_row(std::string(5000, 'x')));
+  auto request = everything();
+  request.inline_row_bytes = 4999;
+  const auto rows = read(request).rows;
+  ASSERT_EQ(ids(rows), (std::vector{small.id, large.id}));
+  EXPECT_TRUE(rows[0].body_loaded);
+  EXPECT_FALSE(rows[1].body_loaded);
+  EXPECT_EQ(rows[1].body, "");
+  EXPECT_EQ(rows[1].body_size, 5000u);
+}
+
+TEST_P(store_contract, bodies_come_along_as_long_as_they_fit_together) {
+  const auto frontier = world().insert(text_row("0123456789", "k"));
+  world().insert(text_row("0123456789"));
+  world().insert(text_row(std::string(1000, 'x')));  // not a candidate, does not count
+  world().insert(text_row("0123456789"));
+  world().insert(text_row("due"), world().now() + 1h);
+  world().grow_older(2h);
+  auto request = everything();
+  request.frontier = frontier.id;
+  request.keys = {{"k", frontier.id, 1}};
+  request.inline_row_bytes = 100;
+  request.inline_total_bytes = 29;
+  const auto answer = read(request);
+  ASSERT_EQ(answer.rows.size(), 3u);
+  EXPECT_TRUE(answer.rows[0].body_loaded);
+  EXPECT_FALSE(answer.rows[1].body_loaded);
+  EXPECT_TRUE(answer.rows[2].body_loaded);
+  ASSERT_EQ(answer.skipped.size(), 1u);
+  EXPECT_FALSE(answer.skipped[0].body_loaded);
+  ASSERT_EQ(answer.due.size(), 1u);
+  EXPECT_FALSE(answer.due[0].body_loaded);
+}
+
+TEST_P(store_contract, bodies_are_loaded_for_rows_that_still_wait) {
+  auto binary = text_row(std::string("\0\xff", 2));
+  binary.is_binary = true;
+  const auto a = world().insert(text_row(std::string(100000, 'a')));
+  const auto b = world().insert(binary);
+  const auto gone = world().insert(text_row("gone"));
+  const auto sent = world().insert(text_row("sent"));
+  auto stranger = world().insert(text_row("other"));
+  stranger.message_id.data[0] ^= 1;
+  world().erase(gone.id);
+  settle({sent});
+  const auto loaded = load_bodies({b, gone, a, sent, stranger});
+  ASSERT_EQ(loaded.size(), 2u);
+  EXPECT_EQ(loaded[0].ref, b);
+  EXPECT_EQ(loaded[0].body, binary.body);
+  EXPECT_EQ(loaded[1].ref, a);
+  EXPECT_EQ(loaded[1].body, std::string(100000, 'a'));
+  EXPECT_TRUE(load_bodies({}).empty());
+}
+
+TEST_P(store_contract, failed_rows_are_those_that_wait_after_a_failure) {
+  const auto epoch = world().take_lead();
+  auto row = text_row("a", "k");
+  row.exchange = "e";
+  const auto a = world().insert(row);
+  const auto b = world().insert(text_row("b"));
+  world().insert(text_row("scheduled"), world().now() + 1h);
+  const auto killed = world().insert(text_row("dead"));
+  decide(epoch, {deferred(b), deferred(a), dead(killed)});
+  auto failed = load_failed(10);
+  ASSERT_EQ(failed.size(), 2u);
+  EXPECT_EQ(failed[0].ref, a);
+  EXPECT_EQ(failed[0].exchange, "e");
+  EXPECT_EQ(failed[0].routing_key, "q");
+  EXPECT_EQ(failed[0].ordering_key, "k");
+  EXPECT_EQ(failed[1].ref, b);
+  EXPECT_FALSE(failed[1].ordering_key.has_value());
+  EXPECT_EQ(load_failed(1).size(), 1u);
+}
+
+}  // namespace outboxd::tests

@@ -1,0 +1,365 @@
+#include "relay/core.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace outboxd::relay {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+outbox::message message(std::int64_t id, std::optional<std::string> key = std::nullopt) {
+  outbox::message m;
+  m.ref.id = id;
+  m.ordering_key = std::move(key);
+  m.body = "{}";
+  m.body_size = 2;
+  m.body_loaded = true;
+  return m;
+}
+
+// A core that leads, with one open lane, and the questions a test asks of it.
+class core_test : public testing::Test {
+ protected:
+  core_test() { core_.lane_opened(0); }
+
+  void lead() {
+    core_.lead_gained(7, now_);
+    poll();
+    ASSERT_TRUE(take<do_load_failed>());
+    core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
+    poll();
+  }
+
+  void poll() { core_.poll(now_, todo_); }
+
+  template <typename Action>
+  std::optional<Action> take() {
+    for (auto it = todo_.begin(); it != todo_.end(); ++it) {
+      if (auto* a = std::get_if<Action>(&*it)) {
+        Action taken = std::move(*a);
+        todo_.erase(it);
+        return taken;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::vector<std::int64_t> published() {
+    std::vector<std::int64_t> ids;
+    while (auto p = take<do_publish>()) ids.push_back(p->what->msg.ref.id);
+    return ids;
+  }
+
+  // Answers the read that is asked for.
+  void read(std::vector<outbox::message> rows, std::vector<outbox::message> due = {}) {
+    ASSERT_TRUE(take<do_read>()) << "no read was asked for";
+    outbox::read_answer a;
+    a.snap = {.xmin = 100, .next_xid = 100};
+    a.rows = std::move(rows);
+    a.due = std::move(due);
+    core_.read_answered(std::move(a), now_);
+    poll();
+  }
+
+  void lands(std::int64_t id, verdict what, doubt why = doubt::none, int code = 0) {
+    core_.landed({.ref = message(id).ref, .what = what, .why = why, .code = code, .text = "text"});
+    poll();
+  }
+
+  void pass(std::chrono::milliseconds d) {
+    now_ += d;
+    poll();
+  }
+
+  static options small() {
+    options o;
+    o.max_in_flight = 10;
+    o.batch_size = 5;
+    o.max_message_size = 1'000;
+    o.max_in_flight_bytes = 500;
+    return o;
+  }
+
+  core core_{small(), 1, [] { return 0.5; }};
+  time_point now_{1h};
+  std::vector<action> todo_;
+};
+
+TEST_F(core_test, reads_nothing_before_it_leads_and_knows_what_has_failed) {
+  poll();
+  EXPECT_THAT(todo_, IsEmpty());
+  core_.lead_gained(7, now_);
+  poll();
+  EXPECT_TRUE(take<do_load_failed>());
+  EXPECT_FALSE(take<do_read>());
+}
+
+TEST_F(core_test, a_row_is_read_published_confirmed_and_marked) {
+  lead();
+  read({message(1)});
+  EXPECT_THAT(published(), ElementsAre(1));
+  EXPECT_FALSE(take<do_settle>()) << "marked before the ack";
+  lands(1, verdict::confirmed);
+  EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(1).ref));
+  core_.settled(std::size_t{1}, now_);
+  EXPECT_EQ(core_.rows_in_memory(), 0u);
+}
+
+TEST_F(core_test, rows_without_a_key_are_pipelined_and_rows_of_one_key_are_not) {
+  lead();
+  read({message(1, "k"), message(2, "k"), message(3), message(4)});
+  EXPECT_THAT(published(), ElementsAre(1, 3, 4));
+  lands(1, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(2));
+}
+
+TEST_F(core_test, acks_that_arrive_while_a_mark_is_written_go_into_the_next_statement_together) {
+  lead();
+  read({message(1), message(2), message(3)});
+  lands(1, verdict::confirmed);
+  ASSERT_TRUE(take<do_settle>());
+  lands(3, verdict::confirmed);
+  lands(2, verdict::confirmed);
+  EXPECT_FALSE(take<do_settle>());
+  core_.settled(std::size_t{1}, now_);
+  poll();
+  EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(2).ref, message(3).ref));
+}
+
+TEST_F(core_test, marks_that_could_not_be_written_are_kept_and_written_first) {
+  lead();
+  read({message(1)});
+  lands(1, verdict::confirmed);
+  ASSERT_TRUE(take<do_settle>());
+  core_.settled(base::failure{base::failure_kind::unavailable, "gone"}, now_);
+  poll();
+  EXPECT_FALSE(take<do_settle>()) << "no hot loop while the database is away";
+  pass(100ms);
+  EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(1).ref));
+}
+
+TEST_F(core_test, a_returned_row_is_deferred_and_holds_its_key_and_no_other) {
+  lead();
+  read({message(1, "a"), message(2, "a"), message(3, "b")});
+  EXPECT_THAT(published(), ElementsAre(1, 3));
+  lands(1, verdict::returned, doubt::none, 312);
+  const auto d = take<do_decide>();
+  ASSERT_TRUE(d);
+  EXPECT_EQ(d->epoch, 7);
+  EXPECT_EQ(d->decisions.at(0).what, outbox::fate::deferred);
+  EXPECT_EQ(d->decisions.at(0).last_error, "returned: 312 text");
+  EXPECT_GE(d->decisions.at(0).retry_in, 250ms);
+  core_.decided(std::vector{message(1).ref}, now_);
+  poll();
+  EXPECT_THAT(published(), IsEmpty());
+  EXPECT_EQ(core_.held_keys(), 1u);
+}
+
+TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_its_key) {
+  lead();
+  read({message(1, "a"), message(2, "a")});
+  lands(1, verdict::nacked);
+  take<do_decide>();
+  core_.decided(std::vector{message(1).ref}, now_);
+  published();
+  pass(500ms);
+  auto due = message(1, "a");
+  due.attempts = 1;
+  read({}, {due});
+  EXPECT_THAT(published(), ElementsAre(1));
+  lands(1, verdict::confirmed);
+  const auto next = take<do_read>();
+  ASSERT_TRUE(next);
+  ASSERT_EQ(next->request.keys.size(), 1u);
+  EXPECT_EQ(next->request.keys[0].first, 2);
+}
+
+TEST_F(core_test, a_refused_row_is_dead_and_the_next_of_its_key_goes) {
+  lead();
+  read({message(1, "a"), message(2, "a")});
+  published();
+  lands(1, verdict::invalid);
+  EXPECT_EQ(take<do_decide>()->decisions.at(0).what, outbox::fate::dead);
+  const auto dead = core_.decided(std::vector{message(1).ref}, now_);
+  ASSERT_EQ(dead.size(), 1u);
+  EXPECT_EQ(dead[0].why, verdict::invalid);
+  poll();
+  EXPECT_THAT(published(), ElementsAre(2));
+}
+
+TEST_F(core_test, doubt_burns_no_attempt_and_the_row_goes_again_when_the_lane_is_back) {
+  lead();
+  read({message(1), message(2)});
+  published();
+  lands(1, verdict::unknown, doubt::connection_lost);
+  core_.lane_closed(0);
+  EXPECT_FALSE(take<do_decide>());
+  core_.lane_opened(0);
+  poll();
+  EXPECT_THAT(published(), testing::Contains(1));
+}
+
+TEST_F(core_test, a_row_over_which_the_channel_closes_twice_while_it_is_alone_is_refused) {
+  lead();
+  read({message(1), message(2)});
+  published();
+  const auto channel_closed = [&](std::int64_t id) {
+    lands(id, verdict::unknown, doubt::channel_closed, 406);
+  };
+  channel_closed(1);
+  channel_closed(2);
+  EXPECT_THAT(published(), ElementsAre(1)) << "one at a time";
+  lands(1, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(2));
+  channel_closed(2);
+  EXPECT_THAT(published(), ElementsAre(2));
+  take<do_settle>();
+  core_.settled(std::size_t{1}, now_);
+  channel_closed(2);
+  const auto d = take<do_decide>();
+  ASSERT_TRUE(d);
+  EXPECT_EQ(d->decisions.at(0).ref, message(2).ref);
+  EXPECT_EQ(d->decisions.at(0).what, outbox::fate::dead);
+}
+
+TEST_F(core_test, a_body_over_the_limit_is_dead_without_being_read) {
+  lead();
+  auto huge = message(1);
+  huge.body_loaded = false;
+  huge.body.clear();
+  huge.body_size = 1'001;
+  read({huge});
+  EXPECT_FALSE(take<do_load_bodies>());
+  EXPECT_THAT(published(), IsEmpty());
+  EXPECT_EQ(take<do_decide>()->decisions.at(0).what, outbox::fate::dead);
+}
+
+TEST_F(core_test, large_bodies_are_read_only_as_far_as_the_budget_goes) {
+  lead();
+  std::vector<outbox::message> rows;
+  for (std::int64_t id = 1; id <= 4; ++id) {
+    rows.push_back(message(id));
+    rows.back().body.clear();
+    rows.back().body_loaded = false;
+    rows.back().body_size = 240;
+  }
+  read(std::move(rows));
+  EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(1).ref, message(2).ref));
+  EXPECT_THAT(published(), IsEmpty());
+  core_.bodies_loaded(std::vector<outbox::loaded_body>{{message(1).ref, std::string(240, 'x')},
+                                                       {message(2).ref, std::string(240, 'x')}},
+                      now_);
+  poll();
+  EXPECT_THAT(published(), ElementsAre(1, 2));
+  EXPECT_FALSE(take<do_load_bodies>());
+  lands(1, verdict::confirmed);
+  EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(3).ref));
+}
+
+TEST_F(core_test, a_body_that_is_gone_from_the_table_takes_its_row_along) {
+  lead();
+  auto m = message(1);
+  m.body_loaded = false;
+  read({m});
+  ASSERT_TRUE(take<do_load_bodies>());
+  core_.bodies_loaded(std::vector<outbox::loaded_body>{}, now_);
+  EXPECT_EQ(core_.rows_in_memory(), 0u);
+}
+
+TEST_F(core_test, going_idle_it_takes_the_lock_reads_once_more_and_waits_for_a_notification) {
+  lead();
+  read({});
+  ASSERT_TRUE(take<do_try_wake_lock>());
+  core_.wake_lock_answered(true, now_);
+  poll();
+  read({});
+  EXPECT_FALSE(take<do_read>());
+  core_.notified(now_);
+  poll();
+  read({message(1)});
+  EXPECT_TRUE(take<do_release_wake_lock>());
+  EXPECT_THAT(published(), ElementsAre(1));
+}
+
+TEST_F(core_test, an_idle_core_wakes_by_itself_when_the_next_row_is_due) {
+  lead();
+  ASSERT_TRUE(take<do_read>());
+  outbox::read_answer a;
+  a.next_due_in = 300ms;
+  core_.read_answered(std::move(a), now_);
+  poll();
+  core_.wake_lock_answered(false, now_);
+  pass(100ms);
+  read({});
+  core_.wake_lock_answered(true, now_);
+  poll();
+  read({});
+  EXPECT_EQ(core_.next_poll(), now_ + 200ms);
+}
+
+TEST_F(core_test, without_the_lead_it_publishes_nothing_more_but_still_marks_what_was_confirmed) {
+  lead();
+  read({message(1), message(2, "k"), message(3, "k")});
+  EXPECT_THAT(published(), ElementsAre(1, 2));
+  core_.lead_lost();
+  lands(2, verdict::confirmed);
+  EXPECT_THAT(published(), IsEmpty());
+  EXPECT_TRUE(take<do_settle>());
+  EXPECT_FALSE(take<do_read>());
+}
+
+TEST_F(core_test, without_the_lead_it_decides_nothing) {
+  lead();
+  read({message(1)});
+  core_.lead_lost();
+  lands(1, verdict::returned);
+  EXPECT_FALSE(take<do_decide>());
+  EXPECT_EQ(core_.rows_in_memory(), 0u);
+}
+
+TEST_F(core_test, an_answer_from_before_the_lead_was_lost_is_not_believed) {
+  lead();
+  ASSERT_TRUE(take<do_read>());
+  core_.lead_lost();
+  core_.lead_gained(8, now_);
+  outbox::read_answer a;
+  a.rows.push_back(message(1));
+  core_.read_answered(std::move(a), now_);
+  poll();
+  EXPECT_THAT(published(), IsEmpty());
+}
+
+TEST_F(core_test, draining_it_reads_and_publishes_nothing_and_ends_when_the_last_mark_is_written) {
+  lead();
+  read({message(1), message(2, "k"), message(3, "k")});
+  published();
+  core_.drain();
+  poll();
+  EXPECT_FALSE(core_.drained());
+  lands(1, verdict::confirmed);
+  lands(2, verdict::confirmed);
+  EXPECT_THAT(published(), IsEmpty()) << "the next of the key must not go out any more";
+  EXPECT_FALSE(core_.drained());
+  core_.settled(std::size_t{1}, now_);
+  poll();
+  take<do_settle>();
+  core_.settled(std::size_t{1}, now_);
+  EXPECT_TRUE(core_.drained());
+}
+
+TEST_F(core_test, the_oldest_age_counts_what_is_not_confirmed) {
+  lead();
+  auto m = message(1);
+  m.age = 5s;
+  read({m});
+  now_ += 2s;
+  EXPECT_EQ(core_.oldest_age(now_), 7s);
+  lands(1, verdict::confirmed);
+  EXPECT_EQ(core_.oldest_age(now_), std::nullopt);
+}
+
+}  // namespace
+}  // namespace outboxd::relay

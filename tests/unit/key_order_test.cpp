@@ -1,0 +1,210 @@
+#include "relay/key_order.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <deque>
+
+namespace outboxd::relay {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+constexpr std::size_t plenty = 1'000;
+
+class key_order_test : public testing::Test {
+ protected:
+  static outbox::message message(std::int64_t id, const std::string& key = "k") {
+    outbox::message m;
+    m.ref.id = id;
+    m.ordering_key = key;
+    return m;
+  }
+
+  row& make(std::int64_t id, const std::string& key = "k") {
+    rows_.push_back(row{});
+    rows_.back().msg = message(id, key);
+    return rows_.back();
+  }
+
+  row& admitted(std::int64_t id) {
+    EXPECT_TRUE(keys.admit(message(id), plenty));
+    row& r = make(id);
+    keys.add(r);
+    return r;
+  }
+
+  key_order keys;
+
+ private:
+  std::deque<row> rows_;
+};
+
+TEST_F(key_order_test, the_first_row_of_a_key_may_go_at_once) {
+  row& r = make(1);
+  EXPECT_EQ(keys.add(r).up, &r);
+}
+
+TEST_F(key_order_test, the_second_goes_when_the_first_is_final) {
+  row& first = make(1);
+  row& second = make(2);
+  keys.add(first);
+  EXPECT_EQ(keys.add(second).up, nullptr);
+  EXPECT_EQ(keys.finish(first).up, &second);
+}
+
+TEST_F(key_order_test, different_keys_do_not_wait_for_each_other) {
+  row& a = make(1, "a");
+  row& b = make(2, "b");
+  keys.add(a);
+  EXPECT_EQ(keys.add(b).up, &b);
+}
+
+TEST_F(key_order_test, a_lower_id_that_commits_late_goes_before_one_not_yet_published) {
+  row& later = make(9);
+  keys.add(later);
+  later.state = row_state::ready;
+  row& earlier = make(5);
+  const auto c = keys.add(earlier);
+  EXPECT_EQ(c.down, &later);
+  EXPECT_EQ(c.up, &earlier);
+}
+
+TEST_F(key_order_test, a_lower_id_that_commits_late_waits_for_one_in_flight) {
+  row& later = make(9);
+  keys.add(later);
+  later.state = row_state::in_flight;
+  row& earlier = make(5);
+  const auto c = keys.add(earlier);
+  EXPECT_EQ(c.down, nullptr);
+  EXPECT_EQ(c.up, nullptr);
+  EXPECT_EQ(keys.finish(later).up, &earlier);
+}
+
+TEST_F(key_order_test, a_failed_row_holds_its_key_and_sends_those_behind_it_away) {
+  row& first = make(1);
+  row& second = make(2);
+  keys.add(first);
+  keys.add(second);
+  const auto c = keys.fail(first);
+  EXPECT_THAT(c.evicted, ElementsAre(&second));
+  EXPECT_EQ(c.up, nullptr);
+  EXPECT_EQ(keys.held(), 1u);
+  EXPECT_FALSE(keys.admit(message(3), plenty));
+}
+
+TEST_F(key_order_test,
+       when_the_failed_row_is_final_the_skipped_ones_are_asked_for_from_the_lowest) {
+  row& first = make(1);
+  row& second = make(2);
+  keys.add(first);
+  keys.add(second);
+  keys.fail(first);
+  EXPECT_FALSE(keys.admit(message(3), plenty));
+  EXPECT_FALSE(keys.has_ripe());
+
+  ASSERT_TRUE(keys.admit_due(message(1), plenty));
+  row& again = make(1);
+  EXPECT_EQ(keys.add(again).up, &again);
+  keys.finish(again);
+  EXPECT_EQ(keys.held(), 0u);
+  const auto reads = keys.ask(10, plenty);
+  ASSERT_EQ(reads.size(), 1u);
+  EXPECT_EQ(reads[0].key, "k");
+  EXPECT_EQ(reads[0].first, 2);
+}
+
+TEST_F(key_order_test, until_the_answer_came_nothing_above_it_is_let_in) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  keys.fail(first);
+  row& again = make(1);
+  keys.add(again);
+  keys.finish(again);
+  const auto reads = keys.ask(10, plenty);
+  EXPECT_FALSE(keys.admit(message(7), plenty));
+  EXPECT_TRUE(keys.admit_skipped(second.msg, plenty));
+  keys.answered(reads.at(0), std::nullopt);
+  EXPECT_THAT(keys.ask(10, plenty), ElementsAre(testing::Field(&outbox::key_read::first, 7)));
+}
+
+TEST_F(key_order_test, a_key_with_everything_read_is_open_again) {
+  row& first = admitted(1);
+  admitted(2);
+  keys.fail(first);
+  row& again = make(1);
+  keys.add(again);
+  keys.finish(again);
+  const auto reads = keys.ask(10, plenty);
+  keys.answered(reads.at(0), std::nullopt);
+  EXPECT_TRUE(keys.admit(message(7), plenty));
+}
+
+TEST_F(key_order_test, a_row_whose_fate_is_unknown_is_read_again_before_any_other_of_its_key) {
+  row& first = admitted(1);
+  admitted(2);
+  EXPECT_EQ(keys.forget(first).evicted.size(), 1u);
+  EXPECT_FALSE(keys.admit(message(3), plenty));
+  EXPECT_THAT(keys.ask(10, plenty), ElementsAre(testing::Field(&outbox::key_read::first, 1)));
+}
+
+TEST_F(key_order_test, no_key_takes_more_than_an_eighth_of_what_is_free) {
+  std::size_t taken = 0;
+  for (std::int64_t id = 1; id <= 100 && keys.admit(message(id), 80); ++id, ++taken)
+    keys.add(make(id));
+  EXPECT_EQ(taken, 10u);
+}
+
+TEST_F(key_order_test, a_crowded_key_is_read_further_when_few_of_its_rows_are_left) {
+  std::vector<row*> in_memory;
+  for (std::int64_t id = 1; id <= 40; ++id) in_memory.push_back(&admitted(id));
+  EXPECT_FALSE(keys.admit(message(41), 8));
+  EXPECT_FALSE(keys.has_ripe());
+  std::size_t finished = 0;
+  while (!keys.has_ripe() && finished < in_memory.size()) keys.finish(*in_memory[finished++]);
+  EXPECT_LT(finished, 40u) << "it must not run dry first";
+  EXPECT_EQ(keys.ask(1, plenty).at(0).first, 41);
+}
+
+TEST_F(key_order_test, after_a_take_over_a_row_that_failed_earlier_holds_its_key) {
+  keys.hold("k", {.id = 4, .message_id = {}});
+  EXPECT_FALSE(keys.admit(message(5), plenty));
+  EXPECT_TRUE(keys.admit(message(3), plenty)) << "what is before it does not wait";
+  EXPECT_TRUE(keys.admit_due(message(4), plenty));
+}
+
+TEST_F(key_order_test, of_two_failed_rows_of_a_key_the_lower_goes_first) {
+  keys.hold("k", {.id = 9, .message_id = {}});
+  keys.hold("k", {.id = 4, .message_id = {}});
+  EXPECT_FALSE(keys.admit_due(message(9), plenty));
+  ASSERT_TRUE(keys.admit_due(message(4), plenty));
+  row& lower = make(4);
+  keys.add(lower);
+  keys.finish(lower);
+  EXPECT_TRUE(keys.admit_due(message(9), plenty));
+  EXPECT_EQ(keys.held(), 1u);
+}
+
+TEST_F(key_order_test, a_restart_of_the_reader_forgets_what_was_skipped_but_not_what_failed) {
+  row& first = admitted(1);
+  admitted(2);
+  keys.fail(first);
+  keys.restart();
+  EXPECT_FALSE(keys.admit(message(2), plenty));
+  EXPECT_EQ(keys.held(), 1u);
+}
+
+TEST_F(key_order_test, nothing_is_remembered_of_keys_that_are_done) {
+  row& r = admitted(1);
+  EXPECT_FALSE(keys.admit(message(2), 0) && keys.admit(message(3), 0));
+  keys.finish(r);
+  const auto reads = keys.ask(10, plenty);
+  for (const auto& k : reads) keys.answered(k, std::nullopt);
+  EXPECT_EQ(keys.closed(), 0u);
+  EXPECT_EQ(keys.held(), 0u);
+  EXPECT_THAT(keys.ask(10, plenty), IsEmpty());
+}
+
+}  // namespace
+}  // namespace outboxd::relay
