@@ -15,14 +15,15 @@ enum class severity { debug, info, warn, error };
 struct field {
   std::string_view key;
   std::string value;
+  bool bare = false;  // a whole number or a truth value: JSON needs no quotes
 
   field(std::string_view k, std::string v) : key(k), value(std::move(v)) {}
   field(std::string_view k, std::string_view v) : key(k), value(v) {}
   field(std::string_view k, const char* v) : key(k), value(v) {}
-  field(std::string_view k, bool v) : key(k), value(v ? "true" : "false") {}
+  field(std::string_view k, bool v) : key(k), value(v ? "true" : "false"), bare(true) {}
   template <typename T>
   requires(std::integral<T> || std::floating_point<T>) field(std::string_view k, T v)
-      : key(k), value(std::to_string(v)) {}
+      : key(k), value(std::to_string(v)), bare(std::integral<T>) {}
 };
 
 class logger {

@@ -46,7 +46,8 @@ struct exchange_declare_ok { channel_id channel; };
 struct basic_ack { channel_id channel; delivery_tag tag; bool multiple; };
 struct basic_nack { channel_id channel; delivery_tag tag; bool multiple; };
 // Delivered once its content header and body have been read (and thrown away). message_id is the echoed
-// property: the return carries no delivery tag.
+// property: the return carries no delivery tag. Like every `text`, `reason` and server property, its text
+// is made printable UTF-8; exchange, routing key and message_id are as the broker sent them.
 struct basic_return {
   channel_id channel;
   int code;
@@ -74,7 +75,7 @@ class decoder {
   decoder(decoder&&) noexcept;
   decoder& operator=(decoder&&) noexcept;
 
-  // After tune: frames larger than this are a protocol error. Before: 131,072.
+  // After tune: frames larger than this (at least 4096) are a protocol error. Before: 131,072.
   void set_frame_max(std::uint32_t frame_max);
   // Frames on a channel that is not open are a protocol error (channel 0 is always open).
   void open_channel(channel_id channel);
@@ -90,6 +91,11 @@ class decoder {
 };
 
 // ---- what is sent: each call appends complete frames to `out` --------------------------------------
+//
+// Mechanism, vhost and exchange must not be over short_string_max: the caller has checked them, and a
+// longer one aborts. Texts of a close are cut. append_publish checks its row itself.
+
+inline constexpr std::size_t short_string_max = 255;  // bytes
 
 struct client_properties {
   std::string connection_name, version;
@@ -120,6 +126,7 @@ struct rejection {
 
 // basic.publish, content header and body frames for one row, persistent, with every property of the
 // contract. On rejection nothing has been appended: the row would have killed the channel or connection.
+// frame_max is what was negotiated, at least 4096.
 std::optional<rejection> append_publish(std::string& out, channel_id channel, const outbox::message& row,
                                         std::uint32_t frame_max, std::size_t max_message_size);
 

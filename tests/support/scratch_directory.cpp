@@ -8,23 +8,15 @@
 #include <sys/wait.h>
 
 #include <cerrno>
-#include <cstdlib>
 #include <stdexcept>
 #include <system_error>
 
 namespace outboxd::tests {
 namespace {
 
-std::filesystem::path make_directory() {
-  std::string name = (std::filesystem::temp_directory_path() / "outboxd-test-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr)
-    throw std::system_error(errno, std::generic_category(), "cannot make " + name);
-  return name;
-}
-
 class guarded_directory {
  public:
-  guarded_directory() : path_(make_directory()) { start_guard(); }
+  guarded_directory() : path_(start_guard()) {}
 
   // Says to the guard that we are done, and waits until it is done too: its end of the socket
   // closes when it exits.
@@ -41,33 +33,37 @@ class guarded_directory {
   const std::filesystem::path& path() const { return path_; }
 
  private:
-  void start_guard() {
+  // The guard makes the directory: so there is none without a guard, whenever we are killed.
+  std::filesystem::path start_guard() {
     int ends[2];
     if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0)
       throw std::system_error(errno, std::generic_category(), "socketpair");
     guard_ = unique_fd(ends[0]);
-    const unique_fd theirs(ends[1]);
+    spawn_guard(unique_fd(ends[1]));
 
+    std::string name;
+    for (char c = 0; ::read(guard_.get(), &c, 1) == 1 && c != '\n';) name += c;
+    if (name.empty()) throw std::runtime_error(servers_script() + " guard: no directory");
+    return name;
+  }
+
+  static void spawn_guard(unique_fd socket) {
     std::string script = servers_script();
     std::string verb = "guard";
-    std::string directory = path_.string();
-    char* argv[] = {script.data(), verb.data(), directory.data(), nullptr};
+    char* argv[] = {script.data(), verb.data(), nullptr};
     posix_spawn_file_actions_t actions;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, theirs.get(), STDOUT_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, socket.get(), STDIN_FILENO);
+    posix_spawn_file_actions_adddup2(&actions, socket.get(), STDOUT_FILENO);
     pid_t pid = 0;
     const int error = ::posix_spawn(&pid, script.c_str(), &actions, nullptr, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
-    int status = 0;
-    if (error != 0 || ::waitpid(pid, &status, 0) != pid || status != 0) {
-      std::filesystem::remove(path_);
-      throw std::runtime_error("cannot start " + script + " guard " + directory);
-    }
+    if (error != 0) throw std::system_error(error, std::generic_category(), script);
+    ::waitpid(pid, nullptr, 0);
   }
 
-  std::filesystem::path path_;
   unique_fd guard_;
+  std::filesystem::path path_;
 };
 
 }  // namespace

@@ -3,6 +3,7 @@
 // throws when a server does not obey, with the end of its log. One thread at a time per server.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -51,6 +52,7 @@ class rabbitmq_server {
   std::string base_;  // URL up to the vhost
   int port_ = 0;
   int vhosts_ = 0;
+  std::deque<std::string> spare_vhosts_;
 };
 
 postgres_server& shared_postgres();

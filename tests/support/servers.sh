@@ -18,7 +18,8 @@ usage: servers.sh VERB DIR …
   rabbitmq-stop DIR
   rabbitmq-kill DIR
   rabbitmq-ctl DIR ARGUMENT…     rabbitmqctl on that broker
-  guard DIR                      returns at once; destroys DIR when standard input ends
+  guard                          make a directory, print its name, return at once, and destroy
+                                 the directory when standard input ends
   destroy DIR                    kill what runs there and remove the directory
 
 Ports, URLs and logs lie in DIR/postgres and DIR/rabbitmq.
@@ -66,27 +67,31 @@ wait_until() {
   done
 }
 
+# Reads names like /proc/12/environ, writes those pids that are alive.
+living() {
+  local pid
+  while IFS=/ read -r _ _ pid _; do
+    if alive "$pid"; then echo "$pid"; fi
+  done
+}
+
 # marked_pids VARIABLE DIR: the processes that were started with VARIABLE=DIR. Asked as both users:
 # without CAP_SYS_PTRACE even root may not look into a process of somebody else.
 marked_pids() {
-  local mark="$1=$2" files
-  files=$({
-    grep -lszxF "$mark" /proc/[0-9]*/environ
-    [[ -z $server_user ]] || as_server grep -lszxF "$mark" /proc/[0-9]*/environ
-  } 2>/dev/null) || true
-  grep -oE '[0-9]+' <<<"$files" | sort -un | while read -r pid; do
-    if alive "$pid"; then echo "$pid"; fi
-  done
+  {
+    grep -lszxF "$1=$2" /proc/[0-9]*/environ || true
+    [[ -z $server_user ]] || as_server grep -lszxF "$1=$2" /proc/[0-9]*/environ || true
+  } 2>/dev/null | sort -u | living
 }
 
 # PostgreSQL writes its process title over its environment, but all its processes live in the data
 # directory.
 postgres_pids() {
-  local data=$1/postgres/data pid
-  as_server find /proc/[0-9]*/cwd -maxdepth 0 -lname "$data" 2>/dev/null |
-    grep -oE '[0-9]+' | while read -r pid; do
-    if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == postgres ]] && alive "$pid"; then echo "$pid"; fi
-  done || true
+  local pid
+  { as_server find /proc/[0-9]*/cwd -maxdepth 0 -lname "$1/postgres/data" 2>/dev/null || true; } |
+    living | while read -r pid; do
+    if [[ $(cat "/proc/$pid/comm" 2>/dev/null) == postgres ]]; then echo "$pid"; fi
+  done
 }
 
 kill_all() {
@@ -297,7 +302,7 @@ rabbitmq_start() {
 }
 
 rabbitmq_url() {
-  echo "amqp://outboxd:$(<"$1/rabbitmq/password")@127.0.0.1:$(<"$1/rabbitmq/port")/"
+  echo "amqp://outboxd:$(<"$1/rabbitmq/password")@127.0.0.1:$(<"$1/rabbitmq/port")/%2f"
 }
 
 rabbitmq_stop() {
@@ -377,14 +382,28 @@ marked() {
   if [[ -n $server_user ]]; then chmod 0711 "$dir"; fi
 }
 
+scratch() { mktemp -d "${TMPDIR:-/tmp}/outboxd-XXXXXX"; }
+
+# Signals are ignored before there is anything to leave behind.
+guarding() {
+  trap '' INT TERM HUP PIPE
+  local dir
+  dir=$(scratch)
+  echo "$dir" || true
+  cat >/dev/null || true
+  destroy "$dir"
+}
+
 verb=${1:-}
 case $verb in
-  scratch)
-    mktemp -d "${TMPDIR:-/tmp}/outboxd-XXXXXX"
+  scratch | guarding)
+    "$verb"
     exit
     ;;
+  # In a session of its own and nobody's child: whatever kills the caller does not reach it.
+  guard) exec setsid --fork bash "$0" guarding ;;
   postgres-start | postgres-stop | postgres-kill | rabbitmq-start | rabbitmq-stop | rabbitmq-kill | \
-    rabbitmq-ctl | guard | guarding | destroy)
+    rabbitmq-ctl | destroy)
     [[ $# -ge 2 ]] || die "$verb needs a directory"
     ;;
   *)
@@ -396,13 +415,6 @@ esac
 
 dir=$(readlink -m "$2")
 case $verb in
-  # In a session of its own and nobody's child: whatever kills its caller does not reach it.
-  guard) setsid --fork bash "$0" guarding "$dir" ;;
-  guarding)
-    trap '' INT TERM HUP
-    cat >/dev/null
-    destroy "$dir"
-    ;;
   destroy) destroy "$dir" ;;
   *)
     marked "$dir" "$@"

@@ -1,0 +1,176 @@
+#include "relay/amqp/stream.hpp"
+
+#include <boost/asio/connect.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <sys/socket.h>
+
+#include <utility>
+
+namespace outboxd::relay::amqp {
+namespace {
+
+namespace asio = boost::asio;
+namespace ssl = boost::asio::ssl;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+base::failure unavailable(std::string what, const error_code& e) {
+  return {base::failure_kind::unavailable, std::move(what) + ": " + e.message()};
+}
+
+base::failure bad_file(const char* what, const std::string& file, const error_code& e) {
+  return {base::failure_kind::bad_input,
+          std::string("cannot use the ") + what + " " + file + ": " + e.message()};
+}
+
+// For options that help but that a connection can do without: that one was refused is of no
+// interest.
+void set_tcp_option(tcp::socket& socket, int name, int value) {
+  ::setsockopt(socket.native_handle(), IPPROTO_TCP, name, &value, sizeof value);
+}
+
+void tune_socket(tcp::socket& socket) {
+  error_code ignored;
+  socket.set_option(tcp::no_delay(true), ignored);
+  socket.set_option(asio::socket_base::keep_alive(true), ignored);
+  set_tcp_option(socket, TCP_KEEPIDLE, 30);
+  set_tcp_option(socket, TCP_KEEPINTVL, 10);
+  set_tcp_option(socket, TCP_KEEPCNT, 3);
+}
+
+std::optional<base::failure> load_certificates(ssl::context& context, const endpoint& node) {
+  error_code e;
+  if (!node.ca_file.empty()) {
+    context.load_verify_file(node.ca_file, e);
+    if (e) return bad_file("authorities' file", node.ca_file, e);
+  } else {
+    context.set_default_verify_paths(e);
+    if (e) return unavailable("cannot read the system's certificate authorities", e);
+  }
+  if (!node.certificate_file.empty()) {
+    context.use_certificate_chain_file(node.certificate_file, e);
+    if (e) return bad_file("client certificate", node.certificate_file, e);
+    // Key and certificate may share a file.
+    const std::string& key = node.key_file.empty() ? node.certificate_file : node.key_file;
+    context.use_private_key_file(key, ssl::context::pem, e);
+    if (e) return bad_file("client key", key, e);
+  }
+  return std::nullopt;
+}
+
+// The name is checked by OpenSSL as part of the chain, so that its verdict can tell a wrong name.
+void expect_name(SSL* connection, const std::string& name, bool verify) {
+  error_code not_an_address;
+  asio::ip::make_address(name, not_an_address);
+  if (not_an_address) SSL_set_tlsext_host_name(connection, name.c_str());
+  if (!verify) return;
+  if (not_an_address) {
+    SSL_set_hostflags(connection, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set1_host(connection, name.c_str());
+  } else {
+    X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(connection), name.c_str());
+  }
+}
+
+std::string why_not_secure(SSL* connection, const std::string& name, const error_code& e) {
+  const long verdict = SSL_get_verify_result(connection);
+  if (verdict == X509_V_OK) return "TLS handshake failed: " + e.message();
+  if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
+    return "the server's certificate is not for " + name +
+           " (server_name_indication sets the expected name)";
+  }
+  return std::string("the server's certificate cannot be trusted: ") +
+         X509_verify_cert_error_string(verdict) + " (cacertfile names the authority)";
+}
+
+}  // namespace
+
+stream::stream(asio::any_io_executor executor) : resolver_(executor), socket_(executor) {}
+
+asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
+  error_code e;
+  auto addresses = co_await resolver_.async_resolve(node.host, std::to_string(node.port),
+                                                    asio::redirect_error(asio::use_awaitable, e));
+  if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
+  if (e) co_return unavailable("cannot resolve " + node.host, e);
+
+  co_await asio::async_connect(socket_, addresses, asio::redirect_error(asio::use_awaitable, e));
+  if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
+  if (e) co_return unavailable("cannot connect", e);
+
+  tune_socket(socket_);
+  if (!node.tls) co_return std::nullopt;
+  co_return co_await secure(node);
+}
+
+asio::awaitable<std::optional<base::failure>> stream::secure(const endpoint& node) {
+  const std::string name = node.server_name.empty() ? node.host : node.server_name;
+  context_.emplace(ssl::context::tls_client);
+  SSL_CTX_set_min_proto_version(context_->native_handle(), TLS1_2_VERSION);
+  if (auto failed = load_certificates(*context_, node)) co_return failed;
+  context_->set_verify_mode(node.verify_peer ? ssl::verify_peer : ssl::verify_none);
+  tls_.emplace(socket_, *context_);
+  expect_name(tls_->native_handle(), name, node.verify_peer);
+
+  error_code e;
+  co_await tls_->async_handshake(ssl::stream_base::client,
+                                 asio::redirect_error(asio::use_awaitable, e));
+  if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
+  if (e) {
+    co_return base::failure{base::failure_kind::unavailable,
+                            why_not_secure(tls_->native_handle(), name, e)};
+  }
+  co_return std::nullopt;
+}
+
+asio::awaitable<stream::transferred> stream::read_some(asio::mutable_buffer into) {
+  transferred t;
+  if (tls_) {
+    t.bytes =
+        co_await tls_->async_read_some(into, asio::redirect_error(asio::use_awaitable, t.error));
+  } else {
+    t.bytes =
+        co_await socket_.async_read_some(into, asio::redirect_error(asio::use_awaitable, t.error));
+  }
+  co_return t;
+}
+
+asio::awaitable<stream::transferred> stream::write_some(asio::const_buffer from) {
+  transferred t;
+  if (tls_) {
+    t.bytes =
+        co_await tls_->async_write_some(from, asio::redirect_error(asio::use_awaitable, t.error));
+  } else {
+    t.bytes =
+        co_await socket_.async_write_some(from, asio::redirect_error(asio::use_awaitable, t.error));
+  }
+  co_return t;
+}
+
+void stream::limit_unacknowledged(std::chrono::milliseconds limit) {
+  set_tcp_option(socket_, TCP_USER_TIMEOUT, static_cast<int>(limit.count()));
+}
+
+std::string stream::tls_version() {
+  return tls_ ? SSL_get_version(tls_->native_handle()) : "";
+}
+
+void stream::close() {
+  error_code ignored;
+  closed_ = true;
+  resolver_.cancel();
+  socket_.close(ignored);
+}
+
+void stream::abandon() {
+  error_code ignored;
+  socket_.set_option(asio::socket_base::linger(true, 0), ignored);
+  close();
+}
+
+}  // namespace outboxd::relay::amqp

@@ -1,0 +1,114 @@
+#include "service/check.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "service/broker_check.hpp"
+#include "service/broker_nodes.hpp"
+#include "service/options.hpp"
+
+namespace outboxd::service {
+namespace {
+
+check_line failed(std::string what, const base::failure& why) {
+  return {std::move(what), check_state::fail, why.text, why.kind};
+}
+
+// What a failure of that check means for the exit status.
+base::failure_kind kind_of(std::string_view check) {
+  if (check == "database") return base::failure_kind::unavailable;
+  if (check == "grants") return base::failure_kind::forbidden;
+  return base::failure_kind::not_ready;
+}
+
+void check_database(const settings& s, std::vector<check_line>& lines) {
+  const auto options = database_check_options(s);
+  if (!options) {
+    lines.push_back(failed("database", options.error()));
+    return;
+  }
+  for (const auto& line : outbox::check_database(*options)) {
+    lines.push_back(line.state == check_state::fail
+                        ? failed(line.name, {kind_of(line.name), line.detail})
+                        : check_line{line.name, line.state, line.detail});
+  }
+}
+
+void check_brokers(const settings& s, std::vector<check_line>& lines) {
+  const auto nodes = broker_nodes(s);
+  if (!nodes) {
+    lines.push_back(failed("broker", nodes.error()));
+    return;
+  }
+  for (const auto& node : *nodes) {
+    const std::string what = "broker " + node.redacted();
+    const auto answer = check_broker(node);
+    lines.push_back(answer ? check_line{what, check_state::ok, "connected, confirms on"}
+                           : failed(what, answer.error()));
+  }
+}
+
+std::string_view to_string(check_state state) {
+  switch (state) {
+    case check_state::ok:
+      return "ok";
+    case check_state::warn:
+      return "warn";
+    case check_state::fail:
+      return "FAIL";
+  }
+  return "?";
+}
+
+}  // namespace
+
+std::vector<check_line> run_checks(const settings& s) {
+  std::vector<check_line> lines{{"settings", check_state::ok, "all understood"}};
+  check_database(s, lines);
+  check_brokers(s, lines);
+  return lines;
+}
+
+std::string render_checks(const std::vector<check_line>& lines, output_format format) {
+  if (format == output_format::json) {
+    boost::json::array all;
+    for (const auto& line : lines) {
+      all.push_back(boost::json::object{
+          {"check", line.what}, {"state", to_string(line.state)}, {"text", line.text}});
+    }
+    return boost::json::serialize(all) + "\n";
+  }
+  std::string out;
+  for (const auto& line : lines) {
+    const auto state = to_string(line.state);
+    out.append(state).append(6 - state.size(), ' ').append(line.what);
+    if (!line.text.empty()) out.append(": ").append(line.text);
+    out += '\n';
+  }
+  return out;
+}
+
+exit_code judge(const std::vector<check_line>& lines) {
+  for (const auto& line : lines) {
+    if (line.state == check_state::fail)
+      return to_exit_code(line.why.value_or(base::failure_kind::bad_input));
+  }
+  return exit_code::done;
+}
+
+exit_code to_exit_code(base::failure_kind kind) {
+  switch (kind) {
+    case base::failure_kind::unavailable:
+      return exit_code::unavailable;
+    case base::failure_kind::forbidden:
+      return exit_code::forbidden;
+    case base::failure_kind::not_ready:
+    case base::failure_kind::rejected:
+    case base::failure_kind::bad_input:
+      return exit_code::configuration;
+  }
+  return exit_code::bug;
+}
+
+}  // namespace outboxd::service

@@ -1,0 +1,115 @@
+#include "service/cli.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+
+#include "service/units.hpp"
+
+namespace outboxd::service {
+namespace {
+
+struct later_verb {
+  const char *name, *sentence;
+};
+
+// Their names are taken, so that scripts fail loudly until they exist.
+constexpr std::array later_verbs{
+    later_verb{"status", "What the relay does now"},
+    later_verb{"dead", "List, show, retry and discard dead rows"},
+    later_verb{"pause", "Stop publishing"},
+    later_verb{"resume", "Go on publishing"},
+    later_verb{"replay", "Publish sent rows again"},
+    later_verb{"purge", "Delete sent rows now"},
+};
+
+constexpr const char* description =
+    "Relays committed rows of a PostgreSQL outbox table to RabbitMQ.\n"
+    "Results go to stdout, logs to stderr.";
+
+struct options {
+  std::string format = "table", reference, limit = "2s";
+  bool ready = false, version = false;
+  std::string migrate = "up";
+};
+
+std::string is_duration(const std::string& text) {
+  const auto value = parse_duration(text);
+  if (value && value->count() > 0) return {};
+  return "write a duration with its unit, such as " + std::string(duration_forms);
+}
+
+void add_verbs(CLI::App& app, options& opts) {
+  app.add_subcommand("run", "Relay rows until SIGTERM (the default)");
+  auto* migrate = app.add_subcommand(
+      "migrate", "Create or update the schema, show its state, or print its SQL");
+  migrate->add_option("action", opts.migrate, "up (the default), status or print")
+      ->check(CLI::IsMember({"up", "status", "print"}));
+  app.add_subcommand("check", "Test settings, database, schema, grants and broker; one line each");
+  auto* config =
+      app.add_subcommand("config", "Print every setting, its value and where it came from");
+  config->add_option("--reference", opts.reference, "Print a page of the reference instead")
+      ->check(CLI::IsMember({"configuration", "metrics"}));
+  auto* health =
+      app.add_subcommand("healthcheck", "Ask the running process for /livez; exit status 0 or 1");
+  health->add_flag("--ready", opts.ready, "Ask for /readyz instead");
+  health->add_option("--timeout", opts.limit, "Time limit [2s]")->check(is_duration);
+  app.add_subcommand("version", "Print version and revision");
+  for (const auto& verb : later_verbs) {
+    app.add_subcommand(verb.name, verb.sentence)
+        ->group("Not in this version")
+        ->fallthrough(false)
+        ->prefix_command();
+  }
+}
+
+answer_command not_in_this_version(const std::string& verb) {
+  return {exit_code::usage, "outboxd " + verb + " is not in this version\n"};
+}
+
+command to_command(const CLI::App& app, const options& opts) {
+  if (opts.version) return version_command{};
+  const auto chosen = app.get_subcommands();
+  const std::string verb = chosen.empty() ? "run" : chosen.front()->get_name();
+  if (verb == "run") return run_command{};
+  if (verb == "check") return check_command{};
+  if (verb == "config") return config_command{opts.reference};
+  if (verb == "version") return version_command{};
+  if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
+  if (verb == "migrate") {
+    using action = migrate_command::action;
+    return migrate_command{opts.migrate == "up"       ? action::up
+                           : opts.migrate == "status" ? action::status
+                                                      : action::print};
+  }
+  return not_in_this_version(verb);
+}
+
+}  // namespace
+
+command_line parse_command_line(std::vector<std::string> arguments) {
+  options opts;
+  CLI::App app(description, "outboxd");
+  app.footer(settings_help);
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+  app.add_option("-o,--output", opts.format, "table (the default) or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  app.add_flag("-V,--version", opts.version, "Print version and revision");
+  add_verbs(app, opts);
+
+  std::reverse(arguments.begin(), arguments.end());  // what CLI11 expects of a vector
+  try {
+    app.parse(std::move(arguments));
+  } catch (const CLI::CallForHelp&) {
+    return {answer_command{exit_code::done, app.help()}};
+  } catch (const CLI::ParseError& e) {
+    return {answer_command{exit_code::usage,
+                           std::string("outboxd: ") + e.what() + "; see outboxd --help\n"}};
+  }
+  return {to_command(app, opts),
+          opts.format == "json" ? output_format::json : output_format::table};
+}
+
+}  // namespace outboxd::service

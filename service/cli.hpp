@@ -1,0 +1,46 @@
+// The command line as a value: argv goes in, one alternative of `command` comes out. Prints and
+// runs nothing.
+#pragma once
+
+#include <chrono>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "service/exit_code.hpp"
+#include "service/settings_text.hpp"
+
+namespace outboxd::service {
+
+struct run_command {};
+struct migrate_command {
+  enum class action { up, status, print } what = action::up;
+};
+struct check_command {};
+struct config_command {
+  std::string
+      reference;  // empty, "configuration" or "metrics": print that page of the documentation
+};
+struct healthcheck_command {
+  bool ready = false;
+  std::chrono::milliseconds limit{2'000};
+};
+struct version_command {};
+// Nothing to run: help was asked for, the line was wrong, or the verb is not in this version.
+struct answer_command {
+  exit_code code = exit_code::done;
+  std::string text;  // for stdout when done, else for stderr
+};
+
+using command = std::variant<run_command, migrate_command, check_command, config_command,
+                             healthcheck_command, version_command, answer_command>;
+
+struct command_line {
+  command what;
+  output_format format = output_format::table;
+};
+
+// Without the program's name.
+command_line parse_command_line(std::vector<std::string> arguments);
+
+}  // namespace outboxd::service

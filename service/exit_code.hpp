@@ -1,0 +1,17 @@
+// What the process answers (sysexits.h); part of the contract, see docs/reference/cli.md.
+#pragma once
+
+namespace outboxd::service {
+
+enum class exit_code {
+  done = 0,       // or drained cleanly
+  unhealthy = 1,  // healthcheck only
+  usage = 64,
+  unavailable = 69,  // one-shot verbs: a dependency is away
+  bug = 70,
+  unconfirmed = 75,  // shutdown timed out with unconfirmed messages
+  forbidden = 77,    // a grant is missing
+  configuration = 78,
+};
+
+}  // namespace outboxd::service

@@ -1,0 +1,106 @@
+#include "service/http_handlers.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include "service/readiness.hpp"
+
+namespace outboxd::service {
+namespace {
+
+// Answering at all is the proof of life: this runs on the thread that does everything else.
+http_reply livez() {
+  return {.body = "ok\n"};
+}
+
+http_reply startupz(const process_view& now) {
+  if (now.started) return {.body = "ok\n"};
+  return {.status = 503, .body = "starting\n"};
+}
+
+std::string verbose_text(const std::vector<readiness_check>& checks) {
+  std::string out;
+  for (const auto& check : checks) {
+    out.append(check.ok ? "[+]" : "[-]").append(check.name).append(check.ok ? " ok" : " not ok");
+    if (!check.detail.empty()) out.append(": ").append(check.detail);
+    out += '\n';
+  }
+  return out.append(is_ready(checks) ? "ready\n" : "not ready\n");
+}
+
+std::string brief_text(const std::vector<readiness_check>& checks) {
+  if (is_ready(checks)) return "ok\n";
+  std::string out;
+  for (const auto& check : checks) {
+    if (!check.ok)
+      out.append(out.empty() ? "not ready: " : "; ")
+          .append(check.name)
+          .append(": ")
+          .append(check.detail);
+  }
+  return out + "\n";
+}
+
+std::string json_text(const std::vector<readiness_check>& checks) {
+  boost::json::array all;
+  for (const auto& check : checks) {
+    all.push_back(
+        boost::json::object{{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+  }
+  return boost::json::serialize(
+             boost::json::object{{"ready", is_ready(checks)}, {"checks", std::move(all)}}) +
+         "\n";
+}
+
+bool has_parameter(std::string_view query, std::string_view name) {
+  while (!query.empty()) {
+    const auto end = std::min(query.find('&'), query.size());
+    const auto parameter = query.substr(0, end);
+    if (parameter.substr(0, parameter.find('=')) == name) return true;
+    query.remove_prefix(std::min(end + 1, query.size()));
+  }
+  return false;
+}
+
+http_reply readyz(const process_view& now, std::string_view query, std::string_view accept) {
+  const auto checks = readiness(now.relay);
+  http_reply reply{.status = is_ready(checks) ? 200u : 503u};
+  if (accept.find("application/json") != std::string_view::npos) {
+    reply.content_type = "application/json";
+    reply.body = json_text(checks);
+  } else {
+    reply.body = has_parameter(query, "verbose") ? verbose_text(checks) : brief_text(checks);
+  }
+  return reply;
+}
+
+http_reply front_page(const process_view& now) {
+  return {.content_type = "text/html; charset=utf-8",
+          .body = status_page(now),
+          .headers = {{"Content-Security-Policy", status_page_policy()},
+                      {"Referrer-Policy", "no-referrer"}}};
+}
+
+}  // namespace
+
+http_reply answer(const http_request& request, const http_source& source) {
+  if (request.method != "GET" && request.method != "HEAD") {
+    return {.status = 405, .body = "only GET and HEAD\n", .headers = {{"Allow", "GET, HEAD"}}};
+  }
+  const auto question = request.target.find('?');
+  const auto path = request.target.substr(0, question);
+  const auto query = question == std::string_view::npos ? "" : request.target.substr(question + 1);
+  if (path == "/metrics") {
+    return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
+            .body = source.metrics(source.view().relay)};
+  }
+  if (path == "/livez") return livez();
+  if (path == "/readyz") return readyz(source.view(), query, request.accept);
+  if (path == "/startupz") return startupz(source.view());
+  if (path == "/") return front_page(source.view());
+  return {.status = 404,
+          .body = "not here; try /metrics, /livez, /readyz?verbose, /startupz or /\n"};
+}
+
+}  // namespace outboxd::service

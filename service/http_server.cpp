@@ -1,0 +1,223 @@
+#include "service/http_server.hpp"
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/empty_body.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/read.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <boost/beast/http/write.hpp>
+
+#include <array>
+#include <unordered_set>
+
+namespace outboxd::service {
+namespace {
+
+namespace asio = boost::asio;
+namespace beast = boost::beast;
+namespace http = beast::http;
+using asio::ip::tcp;
+
+constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
+
+using parser = http::request_parser<http::empty_body>;
+
+struct connection {
+  explicit connection(tcp::socket socket) : stream(std::move(socket)) {}
+  beast::tcp_stream stream;
+  bool replying = false;
+};
+
+http::response<http::string_body> to_message(http_reply reply, bool head, unsigned version,
+                                             bool keep_alive) {
+  http::response<http::string_body> message{static_cast<http::status>(reply.status), version};
+  message.set(http::field::content_type, reply.content_type);
+  message.set(http::field::cache_control, "no-store");
+  message.set("X-Content-Type-Options", "nosniff");
+  for (const auto& [name, value] : reply.headers) message.set(name, value);
+  message.keep_alive(keep_alive);
+  message.content_length(reply.body.size());
+  if (!head) message.body() = std::move(reply.body);
+  return message;
+}
+
+http_reply to_reply(const beast::error_code& error) {
+  if (error == http::error::header_limit)
+    return {.status = 431, .body = "the request's header is too large\n"};
+  return {.status = 400, .body = "this is not HTTP: " + error.message() + "\n"};
+}
+
+}  // namespace
+
+class http_server::impl : public std::enable_shared_from_this<impl> {
+ public:
+  impl(asio::any_io_executor executor, http_source source, http_limits limits, base::logger& log)
+      : executor_(std::move(executor)),
+        source_(std::move(source)),
+        limits_(limits),
+        log_(log),
+        acceptor_(executor_),
+        pause_(executor_) {}
+
+  base::result<void> start(const listen_address& where) {
+    const tcp::endpoint at(asio::ip::make_address(where.host), where.port);
+    beast::error_code error;
+    acceptor_.open(at.protocol(), error);
+    if (!error) acceptor_.set_option(tcp::acceptor::reuse_address(true), error);
+    if (!error) acceptor_.bind(at, error);
+    if (!error) acceptor_.listen(asio::socket_base::max_listen_connections, error);
+    if (!error) port_ = acceptor_.local_endpoint(error).port();
+    if (error) {
+      return base::failure{base::failure_kind::unavailable, "cannot listen on " + where.host + ":" +
+                                                                std::to_string(where.port) + ": " +
+                                                                error.message()};
+    }
+    ++running_;
+    asio::co_spawn(executor_, accept(),
+                   [self = shared_from_this()](const std::exception_ptr& e) { self->ended(e); });
+    return {};
+  }
+
+  void stop(std::function<void()> done) {
+    when_stopped_.push_back(std::move(done));
+    if (!stopping_) {
+      stopping_ = true;
+      beast::error_code ignored;  // closing what is closed already is fine
+      acceptor_.close(ignored);
+      pause_.cancel();
+      for (auto* c : connections_) {
+        if (c->replying)
+          c->stream.expires_after(limits_.farewell);
+        else
+          c->stream.cancel();
+      }
+    }
+    notify_if_stopped();
+  }
+
+  std::uint16_t port() const { return port_; }
+
+ private:
+  asio::awaitable<void> accept() {
+    while (!stopping_) {
+      auto [error, socket] = co_await acceptor_.async_accept(as_result);
+      if (stopping_) co_return;
+      if (error) {
+        // Out of descriptors, most likely: pause, or this would spin.
+        log_.warn("http.accept_failed", {{"error", error.message()}});
+        pause_.expires_after(std::chrono::milliseconds(100));
+        co_await pause_.async_wait(as_result);
+        continue;
+      }
+      if (connections_.size() >= limits_.connections) continue;  // the socket closes itself
+      ++running_;
+      asio::co_spawn(executor_, serve(std::move(socket)),
+                     [self = shared_from_this()](const std::exception_ptr& e) { self->ended(e); });
+    }
+  }
+
+  asio::awaitable<void> serve(tcp::socket socket) {
+    connection c(std::move(socket));
+    connections_.insert(&c);
+    beast::flat_buffer buffer(limits_.header_bytes + 4096);
+    while (co_await exchange(c, buffer)) {
+    }
+    co_await close(c);
+    connections_.erase(&c);
+  }
+
+  // One request and its reply. False: the connection has served its time.
+  asio::awaitable<bool> exchange(connection& c, beast::flat_buffer& buffer) {
+    parser request;
+    request.header_limit(limits_.header_bytes);
+    c.stream.expires_after(limits_.request);
+    auto [error, size] = co_await http::async_read_header(c.stream, buffer, request, as_result);
+    if (stopping_) co_return false;
+    const bool malformed =
+        error.category() == http::make_error_code(http::error::header_limit).category() &&
+        error != http::error::end_of_stream && error != http::error::partial_message;
+    if (error && !malformed) co_return false;
+    if (malformed) co_return co_await reply(c, to_message(to_reply(error), false, 11, false));
+
+    const auto& head = request.get();
+    // A body is never read: what follows it could not be told from it.
+    const bool has_body = request.chunked() || request.content_length().value_or(0) > 0;
+    http_request asked{head.method_string(), head.target(), head[http::field::accept]};
+    co_return co_await reply(
+        c, to_message(answer(asked, source_), head.method() == http::verb::head, head.version(),
+                      head.keep_alive() && !has_body));
+  }
+
+  asio::awaitable<bool> reply(connection& c, http::response<http::string_body> message) {
+    http::response_serializer<http::string_body> serializer(message);
+    c.replying = true;
+    c.stream.expires_after(limits_.reply);
+    auto [error, size] = co_await http::async_write(c.stream, serializer, as_result);
+    c.replying = false;
+    if (stopping_ || error) co_return false;
+    co_return message.keep_alive();
+  }
+
+  // Without reading what the client still sends, closing would be a reset that can overtake the
+  // reply.
+  asio::awaitable<void> close(connection& c) {
+    beast::error_code error;
+    c.stream.socket().shutdown(tcp::socket::shutdown_send, error);
+    c.stream.expires_after(limits_.farewell);
+    std::array<char, 4096> sink{};
+    for (std::size_t total = 0; !error && !stopping_ && total < 16 * sink.size();) {
+      auto [read_error, size] = co_await c.stream.async_read_some(asio::buffer(sink), as_result);
+      error = read_error;
+      total += size;
+    }
+    c.stream.close();
+  }
+
+  void ended(const std::exception_ptr& e) {
+    if (e) std::rethrow_exception(e);  // a bug: it leaves io_context::run()
+    --running_;
+    notify_if_stopped();
+  }
+
+  void notify_if_stopped() {
+    if (!stopping_ || running_ > 0) return;
+    for (auto& done : std::exchange(when_stopped_, {})) asio::post(executor_, std::move(done));
+  }
+
+  asio::any_io_executor executor_;
+  http_source source_;
+  http_limits limits_;
+  base::logger& log_;
+  tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  std::unordered_set<connection*> connections_;
+  std::vector<std::function<void()>> when_stopped_;
+  std::size_t running_ = 0;
+  std::uint16_t port_ = 0;
+  bool stopping_ = false;
+};
+
+http_server::http_server(asio::any_io_executor executor, http_source source, http_limits limits,
+                         base::logger& log)
+    : impl_(std::make_shared<impl>(std::move(executor), std::move(source), limits, log)) {}
+
+http_server::~http_server() = default;
+
+base::result<void> http_server::start(const listen_address& where) {
+  return impl_->start(where);
+}
+std::uint16_t http_server::port() const {
+  return impl_->port();
+}
+void http_server::stop(std::function<void()> done) {
+  impl_->stop(std::move(done));
+}
+
+}  // namespace outboxd::service

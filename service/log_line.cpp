@@ -1,0 +1,144 @@
+#include <array>
+#include <cstdio>
+#include <ctime>
+
+#include "service/log.hpp"
+
+namespace outboxd::service {
+namespace {
+
+// The length of the UTF-8 sequence at the front of text, and what it encodes; 0: not UTF-8 (RFC
+// 3629).
+struct code_point {
+  std::size_t length = 0;
+  std::uint32_t value = 0;
+};
+
+code_point first_code_point(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
+  if (length == 0 || length > text.size()) return {};
+  std::uint32_t value = lead & (0x7fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0u) != 0x80) return {};
+    value = value << 6 | (byte(i) & 0x3fu);
+  }
+  constexpr std::array<std::uint32_t, 5> lowest{0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = value >= 0xd800 && value < 0xe000;
+  if (value < lowest[length] || value > 0x10ffff || surrogate) return {};
+  return {length, value};
+}
+
+void append_escape(std::string& out, std::uint32_t value) {
+  std::array<char, 8> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "\\u%04x", static_cast<unsigned>(value & 0xffffu));
+  out += buffer.data();
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  while (!text.empty()) {
+    const auto [length, value] = first_code_point(text);
+    if (length == 0)
+      out += "\\ufffd";
+    else if (value == '"' || value == '\\')
+      (out += '\\') += static_cast<char>(value);
+    else if (value == '\n')
+      out += "\\n";
+    else if (value == '\t')
+      out += "\\t";
+    else if (value < 0x20 || (value >= 0x7f && value < 0xa0))
+      append_escape(out, value);
+    else
+      out += text.substr(0, length);
+    text.remove_prefix(length == 0 ? 1 : length);
+  }
+  out += '"';
+}
+
+bool needs_quotes(std::string_view text) {
+  constexpr std::string_view plain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/,@+*";
+  return text.empty() || text.find_first_not_of(plain) != std::string_view::npos;
+}
+
+void append_timestamp(std::string& out, std::chrono::system_clock::time_point when) {
+  using namespace std::chrono;
+  const auto ms = floor<milliseconds>(when).time_since_epoch().count();
+  const auto seconds =
+      static_cast<std::time_t>(floor<std::chrono::seconds>(when).time_since_epoch().count());
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  std::array<char, 32> buffer{};
+  const auto length = std::strftime(buffer.data(), buffer.size(), "%Y-%m-%dT%H:%M:%S", &utc);
+  out.append(buffer.data(), length);
+  std::snprintf(buffer.data(), buffer.size(), ".%03dZ", static_cast<int>(ms - seconds * 1'000));
+  out += buffer.data();
+}
+
+}  // namespace
+
+std::string_view to_string(base::severity level) {
+  switch (level) {
+    case base::severity::debug:
+      return "debug";
+    case base::severity::info:
+      return "info";
+    case base::severity::warn:
+      return "warn";
+    case base::severity::error:
+      return "error";
+  }
+  return "?";
+}
+
+base::severity to_severity(std::string_view name) {
+  for (const auto level : {base::severity::debug, base::severity::warn, base::severity::error}) {
+    if (name == to_string(level)) return level;
+  }
+  return base::severity::info;
+}
+
+log_format to_log_format(std::string_view name, bool terminal) {
+  if (name == "auto") return terminal ? log_format::text : log_format::json;
+  return name == "text" ? log_format::text : log_format::json;
+}
+
+std::string render_line(log_format format, std::chrono::system_clock::time_point when,
+                        base::severity level, std::string_view event, std::string_view instance,
+                        std::span<const base::field> fields) {
+  const bool json = format == log_format::json;
+  std::string out;
+  out += json ? R"({"ts":")" : "";
+  append_timestamp(out, when);
+  out += json ? R"(","level":")" : " ";
+  out += to_string(level);
+  if (json) {
+    out += R"(","event":)";
+    append_quoted(out, event);
+    out += R"(,"instance":)";
+    append_quoted(out, instance);
+  } else {
+    out.append(6 - to_string(level).size(), ' ');
+    out += event;
+  }
+  for (const auto& f : fields) {
+    out += json ? "," : " ";
+    if (json)
+      append_quoted(out, f.key);
+    else
+      out += f.key;
+    out += json ? ":" : "=";
+    const bool quoted = json ? !f.bare : needs_quotes(f.value);
+    if (quoted)
+      append_quoted(out, f.value);
+    else
+      out += f.value;
+  }
+  if (json) out += '}';
+  return out;
+}
+
+}  // namespace outboxd::service

@@ -1,0 +1,22 @@
+// The verbs that do one thing and end: migrate, check, healthcheck. They block; results go to out.
+#pragma once
+
+#include <iosfwd>
+
+#include "service/cli.hpp"
+#include "service/exit_code.hpp"
+#include "service/settings.hpp"
+
+namespace outboxd::service {
+
+struct streams {
+  std::ostream& out;
+  std::ostream& err;
+  output_format format = output_format::table;
+};
+
+exit_code migrate(const settings& s, migrate_command::action what, const streams& to);
+exit_code check(const settings& s, const streams& to);
+exit_code healthcheck(const settings& s, const healthcheck_command& how, const streams& to);
+
+}  // namespace outboxd::service

@@ -1,0 +1,24 @@
+// What /readyz says, from a snapshot. Pure.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "relay/relay.hpp"
+
+namespace outboxd::service {
+
+struct readiness_check {
+  std::string_view name;
+  bool ok = true;
+  std::string detail;  // why not, or what it does instead
+};
+
+// database, schema, lead, broker, blocked, draining: always all of them, in this order. A healthy
+// stand-by is ready: it would take over.
+std::vector<readiness_check> readiness(const relay::status& now);
+
+bool is_ready(const std::vector<readiness_check>& checks);
+
+}  // namespace outboxd::service

@@ -1,0 +1,93 @@
+// The publisher over TLS, against a scripted broker with certificates made for the test.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "tests/integration/publisher_driver.hpp"
+#include "tests/support/child_process.hpp"
+#include "tests/support/scratch_directory.hpp"
+#include "tests/support/scripted_broker.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using testing::HasSubstr;
+
+// An authority, and a certificate for a name signed by it.
+class authority {
+ public:
+  explicit authority(const std::string& name) : path_((scratch_directory() / name).string()) {
+    run({{"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+          "-nodes", "-keyout", path_ + ".ca.key", "-out", path_ + ".ca.pem", "-days", "2", "-subj",
+          "/CN=authority of the test"}});
+  }
+  std::string file() const { return path_ + ".ca.pem"; }
+
+  broker_certificate certify(const std::string& host) const {
+    const std::string base = path_ + "." + host;
+    run({{"openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+          "-keyout", base + ".key", "-out", base + ".csr", "-subj", "/CN=" + host, "-addext",
+          "subjectAltName=DNS:" + host}});
+    run({{"openssl", "x509", "-req", "-in", base + ".csr", "-CA", file(), "-CAkey",
+          path_ + ".ca.key", "-CAcreateserial", "-days", "2", "-copy_extensions", "copy", "-out",
+          base + ".pem"}});
+    return {base + ".pem", base + ".key"};
+  }
+
+ private:
+  std::string path_;
+};
+
+void ack_one(broker_side& b) {
+  b.handshake();
+  b.take_publishes(1);
+  b.ack(1);
+  b.wait_for_the_end();
+}
+
+TEST(publisher_over_tls, publishes_to_a_broker_whose_certificate_it_trusts) {
+  const authority ca("trusted");
+  scripted_broker broker(ack_one, ca.certify("localhost"));
+  publisher_driver p(broker.url("cacertfile=" + ca.file()));
+  ASSERT_TRUE(p.start_and_open()) << p.log.text();
+  const auto row = p.publish("", "q", std::string(300'000, 'x'));
+  ASSERT_TRUE(p.settle());
+  EXPECT_EQ(p.outcome_of(row), "confirmed");
+  EXPECT_THAT(p.log.last("amqp.connected"), HasSubstr("tls=TLSv1.3"));
+}
+
+TEST(publisher_over_tls, does_not_trust_an_unknown_authority) {
+  const authority ca("unknown"), other("other");
+  scripted_broker broker(ack_one, ca.certify("localhost"));
+  for (const std::string& query : {std::string(), "cacertfile=" + other.file()}) {
+    publisher_driver p(broker.url(query));
+    p.start();
+    ASSERT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
+    EXPECT_THAT(p.log.last("amqp.connect_failed"), HasSubstr("certificate cannot be trusted: "));
+    EXPECT_EQ(p.times_opened(), 0);
+  }
+}
+
+TEST(publisher_over_tls, does_not_accept_a_certificate_for_another_name) {
+  const authority ca("misnamed");
+  scripted_broker broker(ack_one, ca.certify("rabbit.example"));
+  publisher_driver p(broker.url("cacertfile=" + ca.file()));
+  p.start();
+  ASSERT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
+  EXPECT_THAT(p.log.last("amqp.connect_failed"), HasSubstr("certificate is not for localhost"));
+
+  publisher_driver named(
+      broker.url("cacertfile=" + ca.file() + "&server_name_indication=rabbit.example"));
+  EXPECT_TRUE(named.start_and_open()) << named.log.text();
+}
+
+TEST(publisher_over_tls, accepts_any_certificate_only_when_told_so) {
+  const authority ca("unverified");
+  scripted_broker broker(ack_one, ca.certify("rabbit.example"));
+  publisher_driver p(broker.url("verify=verify_none"));
+  EXPECT_TRUE(p.start_and_open()) << p.log.text();
+}
+
+}  // namespace
+}  // namespace outboxd::tests

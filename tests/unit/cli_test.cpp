@@ -1,0 +1,87 @@
+#include "service/cli.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "service/settings_table.hpp"
+
+namespace outboxd::service {
+namespace {
+
+using testing::HasSubstr;
+
+template <typename T>
+T parsed(std::vector<std::string> arguments) {
+  return std::get<T>(parse_command_line(std::move(arguments)).what);
+}
+
+TEST(cli, run_is_the_default) {
+  parsed<run_command>({});
+  parsed<run_command>({"run"});
+}
+
+TEST(cli, migrate_goes_up_unless_told_otherwise) {
+  using action = migrate_command::action;
+  EXPECT_EQ(parsed<migrate_command>({"migrate"}).what, action::up);
+  EXPECT_EQ(parsed<migrate_command>({"migrate", "up"}).what, action::up);
+  EXPECT_EQ(parsed<migrate_command>({"migrate", "status"}).what, action::status);
+  EXPECT_EQ(parsed<migrate_command>({"migrate", "print"}).what, action::print);
+}
+
+TEST(cli, verbs_become_commands) {
+  parsed<check_command>({"check"});
+  EXPECT_EQ(parsed<config_command>({"config"}).reference, "");
+  EXPECT_EQ(parsed<config_command>({"config", "--reference", "metrics"}).reference, "metrics");
+  parsed<version_command>({"version"});
+  parsed<version_command>({"-V"});
+  parsed<version_command>({"--version"});
+}
+
+TEST(cli, healthcheck_asks_livez_within_two_seconds_unless_told_otherwise) {
+  EXPECT_FALSE(parsed<healthcheck_command>({"healthcheck"}).ready);
+  EXPECT_EQ(parsed<healthcheck_command>({"healthcheck"}).limit, std::chrono::seconds(2));
+  const auto ready = parsed<healthcheck_command>({"healthcheck", "--ready", "--timeout", "300ms"});
+  EXPECT_TRUE(ready.ready);
+  EXPECT_EQ(ready.limit, std::chrono::milliseconds(300));
+  EXPECT_EQ(parsed<answer_command>({"healthcheck", "--timeout", "3"}).code, exit_code::usage);
+}
+
+TEST(cli, the_output_format_may_stand_before_or_after_the_verb) {
+  EXPECT_EQ(parse_command_line({"config"}).format, output_format::table);
+  EXPECT_EQ(parse_command_line({"-o", "json", "config"}).format, output_format::json);
+  EXPECT_EQ(parse_command_line({"config", "-o", "json"}).format, output_format::json);
+}
+
+TEST(cli, a_wrong_line_is_a_usage_error_that_points_to_help) {
+  for (const auto& line : std::vector<std::vector<std::string>>{{"fly"},
+                                                                {"--fast"},
+                                                                {"migrate", "sideways"},
+                                                                {"config", "-o", "xml"},
+                                                                {"run", "check"}}) {
+    const auto answer = parsed<answer_command>(line);
+    EXPECT_EQ(answer.code, exit_code::usage) << line.front();
+    EXPECT_THAT(answer.text, HasSubstr("outboxd --help")) << line.front();
+  }
+}
+
+TEST(cli, verbs_of_later_versions_say_so) {
+  for (const auto* verb : {"status", "dead", "pause", "resume", "replay", "purge"}) {
+    const auto answer = parsed<answer_command>({verb});
+    EXPECT_EQ(answer.code, exit_code::usage);
+    EXPECT_THAT(answer.text, HasSubstr(std::string("outboxd ") + verb + " is not in this version"));
+  }
+  EXPECT_THAT(parsed<answer_command>({"dead", "list", "--dry-run"}).text,
+              HasSubstr("not in this version"));
+}
+
+TEST(cli, help_names_every_setting) {
+  for (const auto* flag : {"-h", "--help"}) {
+    const auto answer = parsed<answer_command>({flag});
+    EXPECT_EQ(answer.code, exit_code::done);
+    for (const auto& row : settings_table())
+      EXPECT_THAT(answer.text, HasSubstr(std::string(row.name)));
+  }
+}
+
+}  // namespace
+}  // namespace outboxd::service
