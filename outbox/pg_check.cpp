@@ -9,7 +9,7 @@ namespace outboxd::outbox {
 namespace {
 
 check_line judge_schema(const schema_probe& probe, const std::string& schema) {
-  const std::string version = quoted(schema) + " version " + std::to_string(probe.version);
+  const std::string version = outbox::quoted(schema) + " version " + std::to_string(probe.version);
   switch (probe.fit) {
     case schema_fit::exact:
       return {"schema", check_state::ok, version};

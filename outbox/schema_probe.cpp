@@ -22,13 +22,13 @@ std::string advice(const schema_probe& probe, const std::string& schema) {
   if (!probe.lacking.empty()) {
     return "role " + probe.role + " lacks " + probe.lacking +
            ": run `outboxd migrate` as the owner of the schema, then GRANT outbox_relay TO " +
-           quoted(probe.role);
+           outbox::quoted(probe.role);
   }
   switch (probe.fit) {
     case schema_fit::missing:
-      return "schema " + quoted(schema) + " is missing or incomplete: run `outboxd migrate`";
+      return "schema " + outbox::quoted(schema) + " is missing or incomplete: run `outboxd migrate`";
     case schema_fit::too_old:
-      return "schema " + quoted(schema) + " has version " + std::to_string(probe.version) +
+      return "schema " + outbox::quoted(schema) + " has version " + std::to_string(probe.version) +
              ", this outboxd needs " + std::to_string(required_version()) +
              ": run `outboxd migrate`";
     case schema_fit::exact:
