@@ -43,6 +43,7 @@ sidecar::sidecar(const std::string& database_url, const std::string& amqp_url,
 
 void sidecar::await_ready() {
   const bool ready = eventually(30s, [this] {
+    if (!running()) throw std::runtime_error("the sidecar has ended:\n" + log());
     return get("/metrics").find("\noutbox_leader 1") != std::string::npos &&
            get("/metrics").find("\noutbox_broker_connected 1") != std::string::npos;
   });
