@@ -7,10 +7,6 @@ function(outboxd_target target)
     target_compile_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE} -fno-sanitize-recover=all
                                              -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE})
-    if(OUTBOXD_SANITIZE MATCHES "thread")
-      # Asio's fences, which GCC says it cannot follow. Its mutexes order the same accesses.
-      target_compile_options(${target} PRIVATE -Wno-tsan)
-    endif()
   endif()
 endfunction()
 if(OUTBOXD_SANITIZE)
