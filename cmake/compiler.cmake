@@ -4,7 +4,8 @@ function(outboxd_target target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
                                            -Woverloaded-virtual -Werror)
   if(OUTBOXD_SANITIZE)
-    target_compile_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE} -fno-omit-frame-pointer)
+    target_compile_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE} -fno-sanitize-recover=all
+                                             -fno-omit-frame-pointer)
     target_link_options(${target} PRIVATE -fsanitize=${OUTBOXD_SANITIZE})
   endif()
 endfunction()

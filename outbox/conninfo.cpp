@@ -42,7 +42,9 @@ options_ptr parse(const std::string& url) {
   return parsed;
 }
 
-// Whether an environment variable (or a service named by one) changes this keyword's default.
+// Whether an environment variable (or a service named by one) changes this keyword's default. One
+// that only repeats it cannot be told apart; for target_session_attrs that is "any", which ends on
+// servers that cannot be written to.
 bool given_by_environment(const PQconninfoOption& option) {
   if (option.val == nullptr) return false;
   return option.compiled == nullptr || std::string_view(option.val) != option.compiled;

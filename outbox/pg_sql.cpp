@@ -251,6 +251,10 @@ SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
 // database. An oid above 2^31 becomes a negative int4; what counts is that it is always the same
 // number. Only the form that does not wait: a session that waits for a lock holds a snapshot, and
 // keeps vacuum from removing anything for as long as it waits.
+constexpr std::string_view try_lead_sql = R"(
+SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
+       (SELECT l.holder FROM "outbox".lead AS l))";
+
 constexpr std::string_view try_lock_sql =
     R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
 
@@ -287,6 +291,7 @@ store_statements::store_statements(const std::string& schema)
 lead_statements::lead_statements(const std::string& schema)
     : look_around(make("look_around", look_around_sql, schema)),
       schema_version(make("schema_version", installed_version_sql, schema)),
+      try_lead(make("try_lead", try_lead_sql, schema)),
       try_lock(make("try_lock", try_lock_sql, schema)),
       unlock(make("unlock", unlock_sql, schema)),
       take_epoch(make("take_epoch", take_epoch_sql, schema)),
@@ -298,6 +303,9 @@ lead_statements::lead_statements(const std::string& schema)
 // - no hash or merge join: they read a whole table to find a few rows, and a nested loop over an
 // array
 //   takes its rows in the order of the array, which is the order of the locks;
+// - pages cost nothing, so that the plan that visits the fewest rows wins: a partial index that has
+//   been large keeps many empty pages, and for a range of ids the planner would then rather walk
+//   the primary key, through every row that was sent;
 // - one generic plan: it does not depend on the values, and is not made again for each call;
 // - no parallel workers: starting them takes longer than the statement.
 session_settings plan_settings() {
@@ -305,6 +313,8 @@ session_settings plan_settings() {
           {"enable_bitmapscan", "off"},
           {"enable_hashjoin", "off"},
           {"enable_mergejoin", "off"},
+          {"seq_page_cost", "0"},
+          {"random_page_cost", "0"},
           {"plan_cache_mode", "force_generic_plan"},
           {"max_parallel_workers_per_gather", "0"}};
 }

@@ -31,7 +31,8 @@ struct lead_statements {
 
   statement look_around;
   statement schema_version;
-  statement try_lock;  // of a lock above
+  statement try_lead;
+  statement try_lock;  // the numbers of the locks are in schema.hpp
   statement unlock;
   statement take_epoch;
   statement ping;

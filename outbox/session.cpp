@@ -66,8 +66,7 @@ session::session(const std::string& conninfo, const session_settings& settings)
     : connection_(conninfo) {
   compat::never_reconnect(connection_);
   if (connection_.server_version() < 140000) {
-    throw server_too_old("PostgreSQL 14 or newer is needed; the server says " +
-                         std::to_string(connection_.server_version() / 10000));
+    throw server_too_old("PostgreSQL 14 or newer is needed, this is " + server_version());
   }
   socket_ = std::make_shared<session_socket>(connection_.sock());
   apply(connection_, settings);
@@ -79,9 +78,9 @@ session::~session() {
   if (listener_) socket_->shut_down();
 }
 
-pqxx::result session::run_once(const std::string& sql) {
-  pqxx::nontransaction tx(connection_);
-  return tx.exec(sql);
+std::string session::server_version() const {
+  const int number = connection_.server_version();
+  return std::to_string(number / 10000) + "." + std::to_string(number % 10000);
 }
 
 void session::listen(const std::string& channel) {

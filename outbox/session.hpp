@@ -51,14 +51,12 @@ class session {
     return compat::exec_prepared(tx, s.name, args...);
   }
 
-  // Not prepared: for statements that run once in a session.
-  pqxx::result run_once(const std::string& sql);
-
   void listen(const std::string& channel);
 
   // Reads what the server sent on its own; answers with the number of notifications. Never blocks.
   int take_notifications();
 
+  std::string server_version() const;  // "15.18"
   int pid() const { return connection_.backendpid(); }
   const std::shared_ptr<session_socket>& socket() const { return socket_; }
 

@@ -27,7 +27,7 @@ class application {
         instance_(instance),
         log_(logging_options(s(), instance, ::isatty(STDERR_FILENO) == 1, metrics_)),
         store_(executor_, database_options(s(), instance, metrics_)),
-        leadership_(executor_, database_options(s(), instance, metrics_), log_),
+        leadership_(executor_, lead_options(s(), instance, metrics_), log_),
         broker_(executor_, publisher_options(s(), instance), log_),
         relay_(executor_, store_, leadership_, broker_, relay_options(s()), log_, metrics_),
         migration_(

@@ -53,7 +53,7 @@ base::result<void> check_broker(const amqp::endpoint& node) {
   events.watch(*connection);
   std::optional<amqp::connection::ending> ending;
   boost::asio::co_spawn(io, connection->run(),
-                        [&](std::exception_ptr bug, amqp::connection::ending e) {
+                        [&](const std::exception_ptr& bug, amqp::connection::ending e) {
                           if (bug) std::rethrow_exception(bug);
                           ending = std::move(e);
                         });

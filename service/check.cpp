@@ -4,7 +4,6 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "outbox/migrator.hpp"
 #include "service/broker_check.hpp"
 #include "service/broker_nodes.hpp"
 #include "service/options.hpp"
@@ -14,6 +13,26 @@ namespace {
 
 check_line failed(std::string what, const base::failure& why) {
   return {std::move(what), check_state::fail, why.text, why.kind};
+}
+
+// What a failure of that check means for the exit status.
+base::failure_kind kind_of(std::string_view check) {
+  if (check == "database") return base::failure_kind::unavailable;
+  if (check == "grants") return base::failure_kind::forbidden;
+  return base::failure_kind::not_ready;
+}
+
+void check_database(const settings& s, std::vector<check_line>& lines) {
+  const auto options = database_check_options(s);
+  if (!options) {
+    lines.push_back(failed("database", options.error()));
+    return;
+  }
+  for (const auto& line : outbox::check_database(*options)) {
+    lines.push_back(line.state == check_state::fail
+                        ? failed(line.name, {kind_of(line.name), line.detail})
+                        : check_line{line.name, line.state, line.detail});
+  }
 }
 
 void check_brokers(const settings& s, std::vector<check_line>& lines) {
@@ -46,6 +65,7 @@ std::string_view to_string(check_state state) {
 
 std::vector<check_line> run_checks(const settings& s) {
   std::vector<check_line> lines{{"settings", check_state::ok, "all understood"}};
+  check_database(s, lines);
   check_brokers(s, lines);
   return lines;
 }

@@ -6,13 +6,14 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "outbox/pg_check.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings.hpp"
 #include "service/settings_text.hpp"
 
 namespace outboxd::service {
 
-enum class check_state { ok, warn, fail };
+using outbox::check_state;
 
 struct check_line {
   std::string what;

@@ -8,6 +8,7 @@
 #include <ostream>
 #include <random>
 
+#include "service/application.hpp"
 #include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
 #include "service/settings_text.hpp"
@@ -62,8 +63,7 @@ struct executor {
     // Its log says what the warnings say.
     const auto loaded = load(env);
     if (!loaded.errors.empty()) return report(loaded, to.err);
-    to.err << "outboxd: " << instance_of(loaded.values, env) << ": run is not wired yet\n";
-    return exit_code::bug;
+    return run(loaded, instance_of(loaded.values, env));
   }
   exit_code operator()(const migrate_command& c) const {
     return with_settings([&](const auto& loaded) { return migrate(loaded.values, c.what, to); });

@@ -53,7 +53,7 @@ base::result<std::string> probe(const listen_address& where, std::string_view ta
   std::optional<response> answer;
   std::string error;
   asio::co_spawn(io, get(at, std::string(target), limit),
-                 [&](std::exception_ptr failed, response r) {
+                 [&](const std::exception_ptr& failed, response r) {
                    if (!failed) answer = std::move(r);
                    try {
                      if (failed) std::rethrow_exception(failed);

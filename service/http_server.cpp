@@ -81,7 +81,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
     }
     ++running_;
     asio::co_spawn(executor_, accept(),
-                   [self = shared_from_this()](std::exception_ptr e) { self->ended(e); });
+                   [self = shared_from_this()](const std::exception_ptr& e) { self->ended(e); });
     return {};
   }
 
@@ -119,7 +119,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
       if (connections_.size() >= limits_.connections) continue;  // the socket closes itself
       ++running_;
       asio::co_spawn(executor_, serve(std::move(socket)),
-                     [self = shared_from_this()](std::exception_ptr e) { self->ended(e); });
+                     [self = shared_from_this()](const std::exception_ptr& e) { self->ended(e); });
     }
   }
 

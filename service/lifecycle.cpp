@@ -5,7 +5,7 @@
 
 namespace outboxd::service {
 
-lifecycle::lifecycle(boost::asio::any_io_executor executor, handlers on)
+lifecycle::lifecycle(const boost::asio::any_io_executor& executor, handlers on)
     : signals_(executor), on_(std::move(on)) {}
 
 void lifecycle::start() {

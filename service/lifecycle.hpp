@@ -17,7 +17,7 @@ class lifecycle {
     std::function<void(std::string_view signal)> hurry;  // every signal after the first
   };
 
-  lifecycle(boost::asio::any_io_executor executor, handlers on);
+  lifecycle(const boost::asio::any_io_executor& executor, handlers on);
 
   void start();
   void close();

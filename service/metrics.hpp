@@ -33,7 +33,7 @@ class metrics final : public relay::observer {
   void broker_blocked_for(std::chrono::microseconds duration) override;
   void purged(std::size_t rows) override;
 
-  // The database lanes. operation: read, load_bodies, load_failed, settle, decide, measure, purge.
+  // The database lanes. operation: one of those in the table of metrics.
   void db_query(std::string_view operation, std::chrono::microseconds duration);
   void db_reconnected();
 

@@ -11,7 +11,9 @@ using enum metric_kind;
 
 constexpr std::string_view failures =
     "returned|nacked|no_exchange|forbidden|refused|too_large|invalid|delay_too_long";
-constexpr std::string_view operations = "read|load_bodies|load_failed|settle|decide|measure|purge";
+constexpr std::string_view operations =
+    "read|load_bodies|load_failed|settle|decide|measure|purge|look_around|try_lead|ping|try_wake_"
+    "lock|release_wake_lock";
 
 // clang-format off
 constexpr std::array table{

@@ -31,16 +31,40 @@ relay::amqp::publisher_options publisher_options(const settings& s, const std::s
   return o;
 }
 
+namespace {
+
+// Asked before each connect. A file that cannot be read now is a failed connect: logged, tried
+// again.
+std::function<std::string()> url_of(const secret& s) {
+  return [s] { return s.value().value(); };
+}
+
+std::function<void(std::string_view, std::chrono::microseconds)> counting(metrics& m) {
+  return [&m](std::string_view operation, std::chrono::microseconds took) {
+    m.db_query(operation, took);
+  };
+}
+
+}  // namespace
+
 outbox::pg_options database_options(const settings& s, const std::string& instance, metrics& m) {
   outbox::pg_options o;
-  // A file that cannot be read now is a failed connect: it is logged and tried again.
-  o.url = [url = s.database_url] { return url.value().value(); };
+  o.url = url_of(s.database_url);
   o.schema = s.schema;
   o.application_name = instance;
   o.delete_on_ack = s.retention.count() == 0;
-  o.on_query = [&m](std::string_view operation, std::chrono::microseconds duration) {
-    m.db_query(operation, duration);
-  };
+  o.on_query = counting(m);
+  o.on_reconnect = [&m] { m.db_reconnected(); };
+  return o;
+}
+
+outbox::lead_options lead_options(const settings& s, const std::string& instance, metrics& m) {
+  outbox::lead_options o;
+  o.url = url_of(s.database_url);
+  o.schema = s.schema;
+  o.application_name = o.instance = instance;
+  o.listen = s.wake == "notify";
+  o.on_query = counting(m);
   o.on_reconnect = [&m] { m.db_reconnected(); };
   return o;
 }
@@ -52,6 +76,15 @@ log_options logging_options(const settings& s, const std::string& instance, bool
   o.format = to_log_format(s.log_format, terminal);
   o.instance = instance;
   o.on_line = [&m](base::severity level) { m.logged(level); };
+  return o;
+}
+
+base::result<outbox::check_options> database_check_options(const settings& s) {
+  const auto url = s.database_url.value();
+  if (!url) return url.error();
+  outbox::check_options o;
+  o.url = *url;
+  o.schema = s.schema;
   return o;
 }
 

@@ -87,10 +87,17 @@ child_process::child_process(const command& what)
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, out_.get(), STDOUT_FILENO);
   posix_spawn_file_actions_adddup2(&actions, err_.get(), STDERR_FILENO);
-  // A process group of its own: Ctrl-C ends the test, and the test ends its children.
+  // A process group of its own: Ctrl-C ends the test, and the test ends its children. Signals as a
+  // shell would have them, whatever we were started with.
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(
+      &attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   const int error = ::posix_spawnp(&pid_, arguments.at(0).c_str(), &actions, &attributes,
                                    pointers(arguments).data(), pointers(variables).data());
   posix_spawnattr_destroy(&attributes);

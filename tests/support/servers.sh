@@ -302,7 +302,7 @@ rabbitmq_start() {
 }
 
 rabbitmq_url() {
-  echo "amqp://outboxd:$(<"$1/rabbitmq/password")@127.0.0.1:$(<"$1/rabbitmq/port")/"
+  echo "amqp://outboxd:$(<"$1/rabbitmq/password")@127.0.0.1:$(<"$1/rabbitmq/port")/%2f"
 }
 
 rabbitmq_stop() {

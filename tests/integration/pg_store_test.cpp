@@ -1,0 +1,195 @@
+// What only the store over PostgreSQL has: grants, outages, durability of each kind of statement.
+// The rest is in the contract.
+#include "outbox/pg_store.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
+
+#include "tests/support/outbox_database.hpp"
+#include "tests/support/run_until.hpp"
+#include "tests/support/servers.hpp"
+#include "tests/support/store_contract_fixture.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using namespace std::chrono_literals;
+using base::failure_kind;
+
+class pg_store_test : public testing::Test {
+ protected:
+  std::unique_ptr<outbox::pg_store> store(std::string url = "") {
+    outbox::pg_options options;
+    options.url = [url = url.empty() ? db_.url() : url] { return url; };
+    options.on_query = [this](std::string_view operation, std::chrono::microseconds) {
+      operations.emplace_back(operation);
+    };
+    options.on_reconnect = [this] { ++reconnects; };
+    return std::make_unique<outbox::pg_store>(context_.get_executor(), std::move(options));
+  }
+
+  template <typename T, typename Call>
+  base::result<T> answer_of(Call call) {
+    std::optional<base::result<T>> answer;
+    call([&answer](base::result<T> got) { answer.emplace(std::move(got)); });
+    EXPECT_TRUE(run_until(context_, 30s, [&] { return answer.has_value(); }));
+    return std::move(answer.value());
+  }
+
+  static outbox::read_request everything() {
+    outbox::read_request request;
+    request.limit = request.due_limit = 1000;
+    request.inline_row_bytes = request.inline_total_bytes = 1 << 20;
+    return request;
+  }
+  base::result<outbox::read_answer> read(outbox::pg_store& s,
+                                         outbox::read_request request = everything()) {
+    return answer_of<outbox::read_answer>([&](auto done) { s.read(request, done); });
+  }
+  base::result<std::size_t> settle(outbox::pg_store& s, outbox::row_ref ref) {
+    return answer_of<std::size_t>([&](auto done) { s.settle({ref}, done); });
+  }
+  base::result<std::vector<outbox::row_ref>> kill(outbox::pg_store& s, outbox::row_ref ref) {
+    return answer_of<std::vector<outbox::row_ref>>([&](auto done) {
+      s.decide(0, {{ref, outbox::fate::dead, {}, "refused"}}, done);
+    });
+  }
+  base::result<outbox::backlog> measure(outbox::pg_store& s) {
+    return answer_of<outbox::backlog>([&](auto done) { s.measure(done); });
+  }
+
+  outbox::row_ref insert(const outbox::message& row) {
+    pqxx::connection connection(db_.url());
+    pqxx::work tx(connection);
+    const auto ref = db_.insert(tx, row);
+    tx.commit();
+    return ref;
+  }
+
+  boost::asio::io_context context_;
+  outbox_database db_;
+  std::vector<std::string> operations;
+  int reconnects = 0;
+};
+
+TEST_F(pg_store_test, the_role_of_the_relay_may_do_all_it_needs) {
+  db_.run("CREATE ROLE relay_login LOGIN PASSWORD 'secret' IN ROLE outbox_relay");
+  {
+    const auto s = store(db_.url() + "?user=relay_login&password=secret");
+    auto row = text_row("a");
+    row.headers =
+        "{\"long\": \"" + std::string(300, 'x') + "\"}";  // the check that needs a function
+    const auto a = insert(row);
+    const auto b = insert(row);
+    EXPECT_EQ(read(*s).value().rows.size(), 2u);
+    EXPECT_TRUE(settle(*s, a).has_value());
+    EXPECT_EQ(kill(*s, b).value().size(), 1u);
+    EXPECT_EQ(measure(*s).value().dead, 1);
+    EXPECT_TRUE(
+        answer_of<std::vector<outbox::loaded_body>>([&](auto done) { s->load_bodies({a}, done); }));
+    EXPECT_TRUE(
+        answer_of<std::vector<outbox::failed_row>>([&](auto done) { s->load_failed(1, done); }));
+    EXPECT_EQ(answer_of<std::size_t>([&](auto done) { s->purge(-1h, -1h, 10, done); }).value(), 2u);
+    EXPECT_THAT(operations, testing::Contains("settle"));
+  }
+  db_.run("DROP ROLE relay_login");
+}
+
+TEST_F(pg_store_test, a_missing_schema_is_not_ready_and_a_missing_grant_is_forbidden) {
+  db_.run("CREATE ROLE stranger_login LOGIN PASSWORD 'secret'");
+  {
+    const auto s = store(db_.url() + "?user=stranger_login&password=secret");
+    EXPECT_EQ(read(*s).error().kind, failure_kind::forbidden);
+    db_.run("DROP SCHEMA \"outbox\" CASCADE");
+    EXPECT_EQ(read(*s).error().kind, failure_kind::not_ready);
+  }
+  db_.run("DROP ROLE stranger_login");
+}
+
+TEST_F(pg_store_test, an_outage_is_an_answer_and_the_store_recovers) {
+  const auto s = store();
+  const auto ref = insert(text_row("a"));
+  ASSERT_EQ(read(*s).value().rows.size(), 1u);
+  shared_postgres().stop(stop_mode::immediate);
+  EXPECT_EQ(read(*s).error().kind, failure_kind::unavailable);
+  EXPECT_EQ(settle(*s, ref).error().kind, failure_kind::unavailable);
+  shared_postgres().start();
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return settle(*s, ref).has_value(); }));
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return read(*s).has_value(); }));
+  EXPECT_TRUE(read(*s).value().rows.empty());
+  EXPECT_GE(reconnects, 1);
+}
+
+TEST_F(pg_store_test, marks_do_not_wait_for_the_disk_and_decisions_do) {
+  db_.run("CREATE TABLE public.commits (status text, mode text)");
+  db_.run(
+      "CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $f$ BEGIN "
+      "INSERT INTO public.commits VALUES (NEW.status, current_setting('synchronous_commit')); "
+      "RETURN NULL; "
+      "END $f$");
+  db_.run(
+      "CREATE TRIGGER note AFTER UPDATE ON \"outbox\".messages FOR EACH ROW EXECUTE FUNCTION "
+      "public.note()");
+  const auto s = store();
+  const auto a = insert(text_row("a"));
+  const auto b = insert(text_row("b"));
+  ASSERT_EQ(settle(*s, a).value(), 1u);
+  ASSERT_EQ(kill(*s, b).value().size(), 1u);
+  EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'sent'"), "off");
+  EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'dead'"), "on");
+}
+
+TEST_F(pg_store_test, a_row_that_is_locked_does_not_block_for_ever) {
+  const auto s = store();
+  const auto ref = insert(text_row("a"));
+  pqxx::connection connection(db_.url());
+  {
+    pqxx::work operator_(connection);
+    operator_.exec("SELECT FROM outbox.messages FOR UPDATE");
+    EXPECT_EQ(settle(*s, ref).error().kind, failure_kind::unavailable);
+  }
+  EXPECT_EQ(settle(*s, ref).value(), 1u);
+}
+
+TEST_F(pg_store_test, a_broken_text_of_the_broker_does_not_stop_a_decision) {
+  const auto s = store();
+  const auto ref = insert(text_row("a"));
+  const auto changed = answer_of<std::vector<outbox::row_ref>>([&](auto done) {
+    s->decide(0, {{ref, outbox::fate::dead, {}, std::string("bad \xff\0 \"text\\", 13)}}, done);
+  });
+  EXPECT_EQ(changed.value().size(), 1u);
+  EXPECT_EQ(db_.value("SELECT last_error FROM \"outbox\".messages"), "bad ?? \"text\\");
+}
+
+TEST_F(pg_store_test, a_row_due_at_infinity_stops_nobody) {
+  insert(text_row("a"));
+  db_.run("UPDATE \"outbox\".messages SET status = 'deferred', due_at = 'infinity'");
+  insert(text_row("b"));
+  EXPECT_EQ(bodies(read(*store()).value().rows), std::vector<std::string>{"b"});
+}
+
+TEST_F(pg_store_test, the_backlog_is_counted_up_to_a_hundred_thousand_and_estimated_above) {
+  const auto s = store();
+  db_.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+      "generate_series(1, 100000)");
+  EXPECT_EQ(measure(*s).value().pending, 100000);
+  db_.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+      "generate_series(1, 5000)");
+  EXPECT_EQ(measure(*s).value().pending, 105000);
+}
+
+TEST_F(pg_store_test, stop_answers_everything) {
+  const auto s = store();
+  bool closed = false;
+  s->stop([&] { closed = true; });
+  EXPECT_EQ(read(*s).error().kind, failure_kind::unavailable);
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return closed; }));
+  s->stop([&] { closed = false; });
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return !closed; }));
+}
+
+}  // namespace
+}  // namespace outboxd::tests

@@ -1,0 +1,88 @@
+#include "tests/support/sidecar.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/json.hpp>
+
+#include <fstream>
+#include <sstream>
+#include <stdexcept>
+
+#include "tests/support/eventually.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using namespace std::chrono_literals;
+
+// The port it got: it is told to take any.
+std::optional<std::string> http_port(const std::string& log) {
+  std::istringstream lines(log);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("\"service.started\"") == std::string::npos) continue;
+    const auto port = boost::json::parse(line).at("http_port");
+    return port.is_string() ? std::string(port.as_string()) : std::to_string(port.to_number<int>());
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+sidecar::sidecar(const std::string& database_url, const std::string& amqp_url,
+                 const settings& more) {
+  command c{.argv = {OUTBOXD_BINARY, "run"},
+            .env = {{"OUTBOX_DATABASE_URL", database_url},
+                    {"OUTBOX_AMQP_URL", amqp_url},
+                    {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"},
+                    {"OUTBOX_LOG_FORMAT", "json"},
+                    {"OUTBOX_POLL_INTERVAL", "1m"},
+                    {"OUTBOX_RETRY_MIN", "50ms"},
+                    {"OUTBOX_RETRY_MAX", "500ms"}}};
+  for (const auto& [name, value] : more) c.env[name] = value;
+  process_ = std::make_unique<child_process>(c);
+}
+
+void sidecar::await_ready() {
+  const bool ready = eventually(30s, [this] {
+    if (!running()) throw std::runtime_error("the sidecar has ended:\n" + log());
+    return get("/metrics").find("\noutbox_leader 1") != std::string::npos &&
+           get("/metrics").find("\noutbox_broker_connected 1") != std::string::npos;
+  });
+  if (!ready)
+    throw std::runtime_error("the sidecar did not get ready:\n" + get("/readyz?verbose") + log());
+}
+
+bool sidecar::logged(const std::string& event) const {
+  return log().find("\"event\":\"" + event + "\"") != std::string::npos;
+}
+
+std::string sidecar::get(const std::string& path) const {
+  const auto port = http_port(log());
+  if (!port) return {};
+  boost::asio::ip::tcp::iostream http;
+  http.expires_after(5s);
+  http.connect("127.0.0.1", *port);
+  http << "GET " << path << " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+       << std::flush;
+  std::ostringstream all;
+  all << http.rdbuf();
+  const std::string response = all.str();
+  const auto body = response.find("\r\n\r\n");
+  return body == std::string::npos ? std::string() : response.substr(body + 4);
+}
+
+double sidecar::metric(const std::string& sample) const {
+  std::istringstream lines(get("/metrics"));
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with(sample + " ")) return std::stod(line.substr(sample.size() + 1));
+  }
+  throw std::runtime_error("no sample " + sample);
+}
+
+std::size_t sidecar::resident_bytes() const {
+  std::ifstream statm("/proc/" + std::to_string(process_->pid()) + "/statm");
+  std::size_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * 4096;
+}
+
+}  // namespace outboxd::tests
