@@ -315,9 +315,9 @@ TEST_F(schema, the_relay_cannot_leave_a_row_where_nobody_finds_it) {
   const auto set = [&](const std::string& what) {
     return relay.run("UPDATE outbox.messages SET " + what).constraint;
   };
-  EXPECT_EQ(set("status = 'done'"), "messages_status_is_known");
-  EXPECT_EQ(set("status = 'deferred'"), "messages_deferred_has_due_at");
-  EXPECT_EQ(set("status = 'sent'"), "messages_sent_has_sent_at");
+  EXPECT_EQ(set("status = 'done'"), "messages_status_is_known_and_has_its_time");
+  EXPECT_EQ(set("status = 'deferred'"), "messages_status_is_known_and_has_its_time");
+  EXPECT_EQ(set("status = 'sent'"), "messages_status_is_known_and_has_its_time");
 }
 
 TEST_F(schema, everything_a_person_can_look_up_has_a_comment) {
