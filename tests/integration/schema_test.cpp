@@ -265,10 +265,9 @@ struct operators : schema {
   sql_session operator_ = database.as("outbox_operator");
 
   std::string insert_dead() {
-    const auto id = owner.must(
+    return owner.must(
         "INSERT INTO outbox.messages (payload, status, attempts, failing_since, last_error)"
         " VALUES ('x', 'dead', 12, now(), 'returned: 312 NO_ROUTE') RETURNING id");
-    return id;
   }
 };
 
