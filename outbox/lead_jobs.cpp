@@ -29,7 +29,8 @@ std::string listen_if_possible(session& db, const std::string& channel) {
 }  // namespace
 
 lead_survey survey(session& db, const lead_statements& sql, const std::string& schema) {
-  return {advice(probe_schema(db, sql, schema), schema), db.pid()};
+  const auto probe = probe_schema(db, sql, schema);
+  return {advice(probe, schema), db.pid(), probe.version};
 }
 
 lead_attempt try_lead(session& db, const lead_statements& sql, int pid, const std::string& instance,

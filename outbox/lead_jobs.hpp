@@ -14,6 +14,7 @@ namespace outboxd::outbox {
 struct lead_survey {
   std::string advice;  // empty: ready
   int pid = 0;
+  int schema_version = 0;
 };
 lead_survey survey(session& db, const lead_statements& sql, const std::string& schema);
 

@@ -123,6 +123,7 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
         "look_around",
         [sql = sql_, schema = options_.schema](session& db) { return survey(db, *sql, schema); },
         [this](base::result<lead_survey> got) {
+          if (got && options_.on_schema_version) options_.on_schema_version(got->schema_version);
           if (!got && got.error().kind == base::failure_kind::not_ready) {
             happened(lead_input::not_ready{got.error().text});
           } else if (!got) {

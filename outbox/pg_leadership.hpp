@@ -27,6 +27,7 @@ struct lead_options {
   // Optional, on the executor.
   std::function<void(std::string_view operation, std::chrono::microseconds)> on_query;
   std::function<void()> on_reconnect;
+  std::function<void(int)> on_schema_version;  // whenever the database was asked for it
 };
 
 class pg_leadership final : public leadership {

@@ -48,7 +48,6 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       drain_timer_(executor) {}
 
 void relay::impl::start() {
-  broker_.start(*this);
   leadership_.start(*this);
   keep_house();
 }

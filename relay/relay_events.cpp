@@ -1,5 +1,6 @@
 // What the lead and the broker report, and what operators see of it.
 #include <algorithm>
+#include <utility>
 
 #include "relay/relay_impl.hpp"
 
@@ -17,6 +18,7 @@ void relay::impl::lead_gained(std::int64_t epoch) {
   measured_at_ = {};
   purge_at_ = clock_now();
   core_.lead_gained(epoch, clock_now());
+  if (!std::exchange(broker_started_, true)) broker_.start(*this);
   pump();
 }
 

@@ -100,6 +100,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   observer& metrics_;
   core core_;
 
+  bool broker_started_ = false;  // a stand-by needs no connection to the broker
   std::vector<lane_info> lanes_;
   outbox::lead_state lead_ = outbox::lead_state::connecting;
   std::string lead_detail_;

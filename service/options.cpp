@@ -66,6 +66,7 @@ outbox::lead_options lead_options(const settings& s, const std::string& instance
   o.listen = s.wake == "notify";
   o.on_query = counting(m);
   o.on_reconnect = [&m] { m.db_reconnected(); };
+  o.on_schema_version = [&m](int version) { m.schema_version(version); };
   return o;
 }
 

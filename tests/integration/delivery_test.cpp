@@ -55,7 +55,7 @@ TEST_F(delivery, every_column_becomes_its_amqp_property) {
       "('events', 'user.created', 'user-7', '{\"id\": 7}', 'application/vnd.user+json', "
       "'identity', "
       "'user.created', 'corr-1', 'replies', 'users', 9, 60000) "
-      "RETURNING id, message_id, extract(epoch FROM created_at)::bigint");
+      "RETURNING id, message_id, floor(extract(epoch FROM created_at))::bigint");
   const auto m = only();
   EXPECT_EQ(m.exchange, "events");
   EXPECT_EQ(m.routing_key, "user.created");
@@ -289,15 +289,20 @@ TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notifi
   EXPECT_EQ(only().body, "1");
   EXPECT_EQ(relay.metric("outbox_db_notifications_total"), before + 1);
 
-  // A transaction that is open keeps the relay from going idle: it polls, and no commit notifies.
+  // A transaction that shares the lock keeps the relay from going idle: it polls, and no commit
+  // notifies.
   pqxx::connection connection(db.url());
   pqxx::work open(connection);
-  EXPECT_TRUE(eventually(10s, [&] {
+  int woken = 0;
+  ASSERT_TRUE(eventually(10s, [&] {
+    db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', 'wakes')");
+    ++woken;
     open.exec("INSERT INTO outbox.messages (routing_key, payload) VALUES ('q', 'open')");
     return db.value(
                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND mode = "
-               "'ExclusiveLock'") == "0";
+               "'ShareLock'") == "1";
   }));
+  EXPECT_EQ(delivered(static_cast<std::size_t>(woken)).size(), static_cast<std::size_t>(woken));
   const double busy = relay.metric("outbox_db_notifications_total");
   for (int i = 0; i < 200; ++i)
     db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '2')");

@@ -164,10 +164,10 @@ TEST_F(outage, it_waits_for_a_schema_that_is_not_there_yet_and_says_so) {
 }
 
 TEST_F(outage, the_broker_may_come_later_than_the_relay) {
+  relay.kill(SIGKILL);
   shared_rabbitmq().stop();
   sidecar early(db.url(), amqp_url);
   EXPECT_TRUE(eventually(20s, [&] { return early.logged("amqp.connect_failed"); })) << early.log();
-  relay.kill(SIGKILL);
   shared_rabbitmq().start();
   EXPECT_NO_THROW(early.await_ready());
 }

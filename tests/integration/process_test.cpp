@@ -146,7 +146,7 @@ TEST(process, run_outlives_missing_dependencies_says_so_and_stops_cleanly) {
   EXPECT_EQ(outboxd.line("service.started")->at("instance").as_string(), "pod-1");
   EXPECT_TRUE(outboxd.line("settings.unknown"));
   EXPECT_THAT(*outboxd.get("/metrics"), HasSubstr("\noutbox_db_connected 0\n"));
-  EXPECT_EQ(outboxd.stop(), (exit_status{0, 0}));
+  EXPECT_EQ(outboxd.stop(), (exit_status{0, 0})) << outboxd.child().err();
   EXPECT_TRUE(outboxd.line("service.draining"));
   EXPECT_TRUE(outboxd.line("service.stopped"));
 }
@@ -173,16 +173,32 @@ TEST(process, it_waits_for_the_schema_and_goes_on_by_itself) {
   })) << outboxd.readiness();
   EXPECT_EQ(run_once({"migrate", "up"}, env).status.code, 0);
   EXPECT_TRUE(outboxd.becomes_ready()) << outboxd.readiness();
-  EXPECT_THAT(*outboxd.get("/metrics"), HasSubstr("\noutbox_leader 1\n"));
+  EXPECT_THAT(*outboxd.get("/metrics"),
+              AllOf(HasSubstr("\noutbox_leader 1\n"), HasSubstr("\noutbox_schema_version 1\n")));
   const auto check = run_once({"check"}, env);
   EXPECT_EQ(check.status.code, 0) << check.out;
-  EXPECT_EQ(outboxd.stop(), (exit_status{0, 0}));
+  EXPECT_EQ(outboxd.stop(), (exit_status{0, 0})) << outboxd.child().err();
 }
 
 TEST(process, auto_migrate_needs_no_second_command) {
   running_outboxd outboxd(with(real_servers(), {{"OUTBOX_AUTO_MIGRATE", "true"}}));
   EXPECT_TRUE(outboxd.becomes_ready()) << outboxd.readiness();
   EXPECT_TRUE(outboxd.line("schema.migrated"));
+}
+
+TEST(process, a_second_instance_stands_by_is_ready_and_takes_over) {
+  const auto env = with(real_servers(), {{"OUTBOX_AUTO_MIGRATE", "true"}});
+  running_outboxd first(env);
+  ASSERT_TRUE(first.becomes_ready()) << first.readiness();
+  running_outboxd second(env);
+  ASSERT_TRUE(second.becomes_ready()) << second.readiness();
+  EXPECT_THAT(second.readiness(), HasSubstr("lead ok: standby"));
+  EXPECT_THAT(*second.get("/metrics"), AllOf(HasSubstr("\noutbox_leader 0\n"),
+                                             Not(HasSubstr("outbox_oldest_pending_age_seconds"))));
+  EXPECT_EQ(first.stop(), (exit_status{0, 0})) << first.child().err();
+  EXPECT_TRUE(eventually(20s, [&] {
+    return second.readiness().find("lead ok: leading") != std::string::npos;
+  })) << second.readiness();
 }
 
 TEST(process, no_log_line_shows_a_secret) {

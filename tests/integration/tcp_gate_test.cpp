@@ -39,8 +39,10 @@ struct server {
 
   server() {
     const sockaddr_in any = loopback(0);
-    ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any);
-    ::listen(listener.get(), 8);
+    const bool ready =
+        ::bind(listener.get(), reinterpret_cast<const sockaddr*>(&any), sizeof any) == 0 &&
+        ::listen(listener.get(), 8) == 0;
+    EXPECT_TRUE(ready);
   }
 
   int port() const {

@@ -86,7 +86,7 @@ enum class step { idle, moved, ended, broken };
 // At most one read and one write, so that no connection starves another.
 step move_bytes(const unique_fd& from, const unique_fd& to, std::vector<char>& pending,
                 std::uint64_t& count) {
-  constexpr std::size_t most = 64 * 1024;
+  constexpr std::size_t most = 65536;
   if (pending.empty()) {
     pending.resize(most);
     const ssize_t n = ::recv(from.get(), pending.data(), pending.size(), 0);

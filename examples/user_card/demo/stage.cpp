@@ -83,7 +83,7 @@ side prepare(servers& running, const std::string& service, const options& chosen
   execute(admin, "CREATE ROLE " + relay + " LOGIN PASSWORD '" + password + "'");
   execute(admin, "CREATE DATABASE " + service + " OWNER " + service);
 
-  side made{service, postgres.uri(service), login(service), login(relay), free_port(), free_port()};
+  side made{service, postgres.uri(service), login(service), login(relay), free_port()};
   execute(made.database, read_file(USER_CARD_SQL "/" + service + ".sql"));
   tests::run({{chosen.outboxd, "migrate"}, {{"OUTBOX_DATABASE_URL", made.admin_database}}});
   execute(made.admin_database, "GRANT outbox_writer TO " + service);
@@ -111,7 +111,6 @@ process::settings sidecar_of(const side& of, const servers& running, const optio
           {{"OUTBOX_DATABASE_URL", of.relay_database},
            {"OUTBOX_AMQP_URL", running.amqp_url()},
            {"OUTBOX_HTTP_LISTEN", "127.0.0.1:" + std::to_string(of.http_port)},
-           {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:" + std::to_string(of.admin_port)},
            {"OUTBOX_INSTANCE_ID", "outboxd_of_" + of.service},
            {"OUTBOX_LOG_FORMAT", "text"}},
           logs / ("outboxd_of_" + of.service + ".log")};

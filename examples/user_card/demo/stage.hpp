@@ -25,7 +25,6 @@ struct side {
   std::string database;        // for the service,
   std::string relay_database;  // and for its sidecar
   int http_port = 0;           // of the sidecar: metrics and status
-  int admin_port = 0;
 };
 
 // Starts both servers, side by side.
