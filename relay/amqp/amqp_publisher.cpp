@@ -28,7 +28,7 @@ std::function<double()> seeded_random() {
 
 class amqp_publisher::impl {
  public:
-  impl(asio::any_io_executor executor, const publisher_options& opts, base::logger& log)
+  impl(const asio::any_io_executor& executor, const publisher_options& opts, base::logger& log)
       : executor_(executor) {
     const auto random = opts.random ? opts.random : seeded_random();
     for (lane_id id = 0; id < opts.lanes; ++id) {
@@ -88,7 +88,7 @@ class amqp_publisher::impl {
   std::vector<std::shared_ptr<lane>> lanes_;
 };
 
-amqp_publisher::amqp_publisher(asio::any_io_executor executor, publisher_options opts,
+amqp_publisher::amqp_publisher(const asio::any_io_executor& executor, const publisher_options& opts,
                                base::logger& log)
     : impl_(std::make_unique<impl>(executor, opts, log)) {}
 

@@ -1,5 +1,5 @@
-// The publisher seam over RabbitMQ: one link (connection) per lane, each with a confirm channel and a
-// control channel for passive declares. Runs on one executor; no lock, no thread of its own.
+// The publisher seam over RabbitMQ: one link (connection) per lane, each with a confirm channel and
+// a control channel for passive declares. Runs on one executor; no lock, no thread of its own.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -18,7 +18,8 @@
 namespace outboxd::relay::amqp {
 
 struct publisher_options {
-  // Called before every connect, so that rotated secrets are used; a failure is logged and tried again.
+  // Called before every round of attempts, so that rotated secrets are used; a failure is logged
+  // and tried again.
   std::function<base::result<std::vector<endpoint>>()> nodes;
   std::size_t lanes = 2;
   std::string connection_name;  // "outboxd:<instance>"; the lane's number is appended
@@ -27,12 +28,14 @@ struct publisher_options {
   std::chrono::milliseconds reconnect_min{200};
   std::chrono::milliseconds reconnect_max{30'000};
   std::size_t max_message_size = 16u << 20;
-  std::function<double()> random;  // in [0,1): jitter and the order of nodes; default: a random_device-seeded engine
+  // In [0,1), for jitter and the order of nodes; by default an engine seeded by the system.
+  std::function<double()> random;
 };
 
 class amqp_publisher final : public publisher {
  public:
-  amqp_publisher(boost::asio::any_io_executor executor, publisher_options opts, base::logger& log);
+  amqp_publisher(const boost::asio::any_io_executor& executor, const publisher_options& opts,
+                 base::logger& log);
   ~amqp_publisher() override;
 
   std::size_t lanes() const override;

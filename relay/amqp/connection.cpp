@@ -18,9 +18,9 @@ using namespace std::chrono_literals;
 
 // What is given to the kernel at once: when the broker is blocked no more than this is still on its
 // way.
-constexpr std::size_t piece = 128 * 1024;
+constexpr std::size_t piece = std::size_t{128} * 1024;
 // A buffer that once held a very large message is given back.
-constexpr std::size_t keep_capacity = 4 << 20;
+constexpr std::size_t keep_capacity = std::size_t{4} << 20;
 constexpr auto tick_without_heartbeat = 7'500ms;
 
 std::string describe(const error_code& e) {
@@ -30,8 +30,8 @@ std::string describe(const error_code& e) {
 
 }  // namespace
 
-connection::connection(asio::any_io_executor executor, endpoint node, connection_options options,
-                       base::logger& log, connection_events& events)
+connection::connection(const asio::any_io_executor& executor, endpoint node,
+                       connection_options options, base::logger& log, connection_events& events)
     : node_(std::move(node)),
       options_(std::move(options)),
       log_(log),
@@ -56,7 +56,7 @@ asio::awaitable<connection::ending> connection::run() {
       session_.connected(todo_);
       obey();
       writer_idle_ = false;
-      asio::co_spawn(stream_.executor(), write_loop(self), [self](std::exception_ptr bug) {
+      asio::co_spawn(stream_.executor(), write_loop(self), [self](const std::exception_ptr& bug) {
         if (bug) std::rethrow_exception(bug);
         self->writer_idle_ = true;
         self->flushed_.cancel();
@@ -163,7 +163,7 @@ void connection::close(std::chrono::milliseconds limit) {
   obey();
 }
 
-void connection::give_up(doubt why, std::string text) {
+void connection::give_up(doubt why, const std::string& text) {
   if (session_.over()) return;
   why_ = why;
   session_.disconnected(text, todo_);

@@ -65,8 +65,8 @@ class connection : public std::enable_shared_from_this<connection> {
     std::string text;
   };
 
-  connection(boost::asio::any_io_executor executor, endpoint node, connection_options options,
-             base::logger& log, connection_events& events);
+  connection(const boost::asio::any_io_executor& executor, endpoint node,
+             connection_options options, base::logger& log, connection_events& events);
 
   boost::asio::awaitable<ending> run();
 
@@ -78,7 +78,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void declare(std::string_view exchange);
 
   void close(std::chrono::milliseconds limit);
-  void give_up(doubt why, std::string text);
+  void give_up(doubt why, const std::string& text);
   // As give_up, and neither the events nor the log are touched again.
   void detach();
 

@@ -20,7 +20,8 @@ constexpr milliseconds shortest_check{50};
 
 }  // namespace
 
-lane::lane(lane_id id, asio::any_io_executor executor, lane_options options, base::logger& log)
+lane::lane(lane_id id, const asio::any_io_executor& executor, lane_options options,
+           base::logger& log)
     : id_(id),
       options_(std::move(options)),
       log_(log),

@@ -33,7 +33,8 @@ struct lane_options {
 
 class lane final : public connection_events, public std::enable_shared_from_this<lane> {
  public:
-  lane(lane_id id, boost::asio::any_io_executor executor, lane_options options, base::logger& log);
+  lane(lane_id id, const boost::asio::any_io_executor& executor, lane_options options,
+       base::logger& log);
   ~lane() override;
 
   void start(publisher_events& events);

@@ -26,7 +26,7 @@ void shuffle(std::vector<endpoint>& nodes, const std::function<double()>& random
 
 }  // namespace
 
-link::link(asio::any_io_executor executor, link_options options, base::logger& log,
+link::link(const asio::any_io_executor& executor, link_options options, base::logger& log,
            connection_events& events)
     : executor_(executor),
       options_(std::move(options)),
@@ -39,7 +39,7 @@ void link::start() {
   assert(!started_);
   if (stopping_) return;
   started_ = running_ = true;
-  asio::co_spawn(executor_, run(), [self = shared_from_this()](std::exception_ptr failed) {
+  asio::co_spawn(executor_, run(), [self = shared_from_this()](const std::exception_ptr& failed) {
     if (failed) std::rethrow_exception(failed);
     self->finished();
   });

@@ -32,7 +32,7 @@ struct link_options {
 
 class link : public std::enable_shared_from_this<link> {
  public:
-  link(boost::asio::any_io_executor executor, link_options options, base::logger& log,
+  link(const boost::asio::any_io_executor& executor, link_options options, base::logger& log,
        connection_events& events);
 
   // Call once.

@@ -90,7 +90,7 @@ std::string why_not_secure(SSL* connection, const std::string& name, const error
 
 }  // namespace
 
-stream::stream(asio::any_io_executor executor) : resolver_(executor), socket_(executor) {}
+stream::stream(const asio::any_io_executor& executor) : resolver_(executor), socket_(executor) {}
 
 asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
   error_code e;

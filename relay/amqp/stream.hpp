@@ -27,7 +27,7 @@ class stream {
     std::size_t bytes = 0;
   };
 
-  explicit stream(boost::asio::any_io_executor executor);
+  explicit stream(const boost::asio::any_io_executor& executor);
 
   // Resolves, connects to the first address that answers, sets the socket's options and, for amqps,
   // shakes hands: TLS 1.2 or newer, chain and host name verified unless the node says otherwise.

@@ -38,9 +38,8 @@ class publisher_driver final : public relay::publisher_events {
   }
 
   explicit publisher_driver(const std::string& urls) : publisher_driver(options(urls)) {}
-  explicit publisher_driver(relay::amqp::publisher_options o) {
-    publisher_ =
-        std::make_unique<relay::amqp::amqp_publisher>(io_.get_executor(), std::move(o), log);
+  explicit publisher_driver(const relay::amqp::publisher_options& o) {
+    publisher_ = std::make_unique<relay::amqp::amqp_publisher>(io_.get_executor(), o, log);
   }
 
   void start() { publisher_->start(*this); }

@@ -351,7 +351,7 @@ class scripted_broker::impl {
   std::thread thread_;
 };
 
-scripted_broker::scripted_broker(script what, std::optional<broker_certificate> tls)
+scripted_broker::scripted_broker(script what, const std::optional<broker_certificate>& tls)
     : impl_(std::make_unique<impl>(std::move(what), tls)) {}
 
 scripted_broker::~scripted_broker() = default;

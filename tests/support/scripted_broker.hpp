@@ -100,7 +100,7 @@ class scripted_broker {
  public:
   using script = std::function<void(broker_side&)>;
 
-  explicit scripted_broker(script what, std::optional<broker_certificate> tls = {});
+  explicit scripted_broker(script what, const std::optional<broker_certificate>& tls = {});
   ~scripted_broker();
 
   int port() const;

@@ -1,6 +1,5 @@
 #include "relay/amqp/topology.hpp"
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -11,8 +10,6 @@
 namespace outboxd::relay::amqp {
 namespace {
 
-using testing::ElementsAre;
-using testing::IsEmpty;
 using namespace std::chrono_literals;
 
 // A topology, the rows it was given, and what it wanted after the last event.
@@ -38,7 +35,7 @@ class fixture {
     EXPECT_TRUE(it.declared(out));
     return print(out);
   }
-  std::string closed(int code, std::string text = "NOT_FOUND") {
+  std::string closed(int code, const std::string& text = "NOT_FOUND") {
     topology::steps out;
     it.control_closed(code, text, out);
     return print(out);
