@@ -26,7 +26,7 @@ struct publisher_options {
   std::string version;          // for the client properties
   std::chrono::milliseconds confirm_timeout{30'000};  // not counted while blocked
   std::chrono::milliseconds reconnect_min{200};
-  std::chrono::milliseconds reconnect_max{30'000};
+  std::chrono::milliseconds reconnect_max{5'000};
   std::size_t max_message_size = 16u << 20;
   // In [0,1), for jitter and the order of nodes; by default an engine seeded by the system.
   std::function<double()> random;

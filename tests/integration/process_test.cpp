@@ -202,13 +202,21 @@ TEST(process, a_second_instance_stands_by_is_ready_and_takes_over) {
 }
 
 TEST(process, no_log_line_shows_a_secret) {
-  running_outboxd outboxd(
+  running_outboxd without_database(
       with(nothing_there, {{"OUTBOX_LOG_LEVEL", "debug"},
-                           {"OUTBOX_DATABASE_URL", "postgresql://u:verysecret@127.0.0.1:1/none"},
-                           {"OUTBOX_AMQP_URL", "amqp://u:verysecret@127.0.0.1:1"}}));
-  EXPECT_TRUE(eventually(20s, [&] { return outboxd.line("amqp.connect_failed").has_value(); }));
-  outboxd.stop();
-  EXPECT_THAT(outboxd.child().err(), Not(HasSubstr("verysecret")));
+                           {"OUTBOX_DATABASE_URL", "postgresql://u:verysecret@127.0.0.1:1/none"}}));
+  EXPECT_TRUE(eventually(20s, [&] { return without_database.line("lead.state").has_value(); }));
+  without_database.stop();
+  EXPECT_THAT(without_database.child().err(), Not(HasSubstr("verysecret")));
+
+  running_outboxd without_broker(
+      with(real_servers(), {{"OUTBOX_LOG_LEVEL", "debug"},
+                            {"OUTBOX_AUTO_MIGRATE", "true"},
+                            {"OUTBOX_AMQP_URL", "amqp://u:verysecret@127.0.0.1:1"}}));
+  EXPECT_TRUE(
+      eventually(20s, [&] { return without_broker.line("amqp.connect_failed").has_value(); }));
+  without_broker.stop();
+  EXPECT_THAT(without_broker.child().err(), Not(HasSubstr("verysecret")));
 }
 
 }  // namespace
