@@ -12,11 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "base/result.hpp"
 #include "outbox/reader.hpp"
 #include "outbox/store.hpp"
 #include "outbox/wake.hpp"
-#include "relay/backoff.hpp"
 #include "relay/key_order.hpp"
 #include "relay/options.hpp"
 #include "relay/row_table.hpp"
