@@ -116,8 +116,8 @@ outcome perform(const options& chosen, const std::filesystem::path& logs, screen
   auto found = books.all_facts(on.user_service.log());
   found.dead_letters = dead_letters;
   const auto reached = judge(found);
-  std::cout << table(reached) << std::flush;
   const bool held = problem.empty() && reached.holds();
+  std::cout << table(reached, held) << std::flush;
   if (chosen.keep) {
     std::cout << addresses(on) << "  logs        " << logs.string() << "\n\n" << std::flush;
     linger(books, out);
