@@ -77,8 +77,10 @@ CREATE TABLE "outbox".messages (
   sent_at timestamptz,
   last_error text,
 
-  -- What the relay counts on: a row that breaks this would wait for ever or never be purged. What a writer may
-  -- get wrong is checked below, by admit().
+  -- What the relay counts on: a row that breaks one of these would stop it, wait for ever or never be purged. What
+  -- else a writer may get wrong is checked below, by admit().
+  CONSTRAINT messages_exactly_one_of_payload_and_payload_bytes
+    CHECK ((payload IS NULL) <> (payload_bytes IS NULL)),
   CONSTRAINT messages_status_is_known_and_has_its_time CHECK (
     CASE status
       WHEN 'pending' THEN true
@@ -178,8 +180,6 @@ DECLARE
     WHEN octet_length(NEW.exchange) > 255 THEN 'messages_exchange_at_most_255_bytes'
     WHEN octet_length(NEW.routing_key) > 255 THEN 'messages_routing_key_at_most_255_bytes'
     WHEN octet_length(NEW.ordering_key) > 255 THEN 'messages_ordering_key_at_most_255_bytes'
-    WHEN (NEW.payload IS NULL) = (NEW.payload_bytes IS NULL)
-      THEN 'messages_exactly_one_of_payload_and_payload_bytes'
     WHEN octet_length(NEW.content_type) > 255 THEN 'messages_content_type_at_most_255_bytes'
     WHEN octet_length(NEW.content_encoding) > 255 THEN 'messages_content_encoding_at_most_255_bytes'
     WHEN octet_length(NEW.type) > 255 THEN 'messages_type_at_most_255_bytes'
