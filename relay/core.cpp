@@ -238,9 +238,9 @@ void core::written(row& r) {
   rows_.remove(r);
 }
 
-void core::poll_write(time_point now, std::vector<action>& todo) {
+void core::poll_write(std::vector<action>& todo) {
   if (!settling_.empty() || !deciding_.empty()) return;
-  if (store_retry_at_ && now < *store_retry_at_) return;
+  if (store_retry_at_) return;
   const bool decide = !undecided_.empty() && leading() && (acked_.empty() || decide_next_);
   if (decide) {
     deciding_ = std::exchange(undecided_, {});
@@ -278,9 +278,10 @@ void core::poll_publish(time_point now, std::vector<action>& todo) {
 }
 
 void core::poll(time_point now, std::vector<action>& todo) {
+  if (store_retry_at_ && *store_retry_at_ <= now) store_retry_at_.reset();
   poll_publish(now, todo);
-  poll_write(now, todo);
-  poll_bodies(now, todo);
+  poll_write(todo);
+  poll_bodies(todo);
   poll_read(now, todo);
 }
 

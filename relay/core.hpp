@@ -132,9 +132,9 @@ class core {
   bool reads_when_due() const;
   bool wants_read(time_point now) const;
   void poll_read(time_point now, std::vector<action>& todo);
-  void poll_bodies(time_point now, std::vector<action>& todo);
+  void poll_bodies(std::vector<action>& todo);
   void poll_publish(time_point now, std::vector<action>& todo);
-  void poll_write(time_point now, std::vector<action>& todo);
+  void poll_write(std::vector<action>& todo);
 
   options opts_;
   std::size_t capacity_;  // rows in memory
@@ -160,6 +160,7 @@ class core {
   bool read_all_ = false;  // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_;
   std::optional<bool> wake_lock_todo_;  // true: try, false: release
+  bool wake_lock_out_ = false;          // tried, no answer yet; taken twice it would stay held
 
   // Bodies.
   std::set<row*, lower_id> bodiless_;
