@@ -60,8 +60,7 @@ wake::advice wake::lock_answered(bool got) {
 }
 
 void wake::reset() {
-  state_ = state::busy;
-  asked_ = false;
+  state_ = state::busy;  // a question that is out will still be answered
   refusals_ = 0;
 }
 
