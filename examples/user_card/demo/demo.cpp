@@ -8,7 +8,10 @@
 #include "examples/user_card/demo/screen.hpp"
 #include "examples/user_card/demo/stage.hpp"
 
+#include "tests/support/scratch_directory.hpp"
+
 #include <atomic>
+#include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <exception>
@@ -43,11 +46,25 @@ bool interrupted() {
   return signals > 0;
 }
 
+// In the scratch directory, which goes with us, even by kill -9.
 std::filesystem::path make_log_directory() {
-  auto name = (std::filesystem::temp_directory_path() / "outboxd-demo-XXXXXX").string();
-  if (::mkdtemp(name.data()) == nullptr)
-    throw std::system_error(errno, std::generic_category(), "cannot make " + name);
-  return name;
+  auto logs = outboxd::tests::scratch_directory() / "logs";
+  std::filesystem::create_directory(logs);
+  return logs;
+}
+
+// What explains a failure shall stay.
+void save_logs(const std::filesystem::path& logs) {
+  auto saved = (std::filesystem::temp_directory_path() / "outboxd-demo-XXXXXX").string();
+  std::error_code error;
+  if (::mkdtemp(saved.data()) == nullptr)
+    error.assign(errno, std::generic_category());
+  else
+    std::filesystem::copy(logs, saved, error);
+  if (error)
+    std::cerr << "cannot save the logs in " << saved << ": " << error.message() << '\n';
+  else
+    std::cerr << "The logs of all programs are in " << saved << '\n';
 }
 
 // A program that ended although no fault struck it; empty while there is none.
@@ -146,9 +163,8 @@ int main(int argc, char** argv) {
     std::cerr << "user_card_demo: " << error.what() << '\n';
   }
   if (ended == outcome::broken) {
-    std::cerr << "The logs of all programs are in " << logs.string() << '\n';
+    if (!logs.empty()) save_logs(logs);
     return EXIT_FAILURE;
   }
-  std::filesystem::remove_all(logs);
   return ended == outcome::held ? EXIT_SUCCESS : interrupted_status;
 }

@@ -51,7 +51,8 @@ void process::note_crash() {
   if (!child_ || !crash_.empty()) return;
   if (const auto status = child_->wait(std::chrono::milliseconds(0))) {
     std::ostringstream text;
-    text << name() << " ended by itself (" << *status << "); its log is " << log().string();
+    text << name() << " ended by itself (" << *status << "); its log is "
+         << log().filename().string();
     crash_ = text.str();
   }
 }
