@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 // One statement's worth of marks: more gains nothing, and a longer statement delays the next one.
 constexpr std::size_t marks_at_once = 5'000;
 
-constexpr backoff store_backoff{100ms, 5s};
+constexpr base::backoff store_backoff{100ms, 5s};
 
 verdict verdict_of_close(int code) {
   switch (code) {
@@ -175,7 +175,7 @@ void core::failed(row& r, verdict what, int code, const std::string& text) {
   r.decision = outbox::decision{
       .ref = r.msg.ref,
       .what = fate_of(what),
-      .retry_in = backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
+      .retry_in = base::backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
       .last_error = describe(what, code, text)};
   undecided_.push_back(&r);
 }
@@ -238,9 +238,9 @@ void core::written(row& r) {
   rows_.remove(r);
 }
 
-void core::poll_write(time_point now, std::vector<action>& todo) {
+void core::poll_write(std::vector<action>& todo) {
   if (!settling_.empty() || !deciding_.empty()) return;
-  if (store_retry_at_ && now < *store_retry_at_) return;
+  if (store_retry_at_) return;
   const bool decide = !undecided_.empty() && leading() && (acked_.empty() || decide_next_);
   if (decide) {
     deciding_ = std::exchange(undecided_, {});
@@ -278,9 +278,10 @@ void core::poll_publish(time_point now, std::vector<action>& todo) {
 }
 
 void core::poll(time_point now, std::vector<action>& todo) {
+  if (store_retry_at_ && *store_retry_at_ <= now) store_retry_at_.reset();
   poll_publish(now, todo);
-  poll_write(now, todo);
-  poll_bodies(now, todo);
+  poll_write(todo);
+  poll_bodies(todo);
   poll_read(now, todo);
 }
 

@@ -12,11 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "base/result.hpp"
 #include "outbox/reader.hpp"
 #include "outbox/store.hpp"
 #include "outbox/wake.hpp"
-#include "relay/backoff.hpp"
 #include "relay/key_order.hpp"
 #include "relay/options.hpp"
 #include "relay/row_table.hpp"
@@ -132,9 +132,9 @@ class core {
   bool reads_when_due() const;
   bool wants_read(time_point now) const;
   void poll_read(time_point now, std::vector<action>& todo);
-  void poll_bodies(time_point now, std::vector<action>& todo);
+  void poll_bodies(std::vector<action>& todo);
   void poll_publish(time_point now, std::vector<action>& todo);
-  void poll_write(time_point now, std::vector<action>& todo);
+  void poll_write(std::vector<action>& todo);
 
   options opts_;
   std::size_t capacity_;  // rows in memory

@@ -95,7 +95,10 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (due_at_ && *due_at_ <= now) due_at_.reset();
   if (answer->next_due_in)
     due_at_ = std::min(due_at_.value_or(time_point::max()), now + *answer->next_due_in);
+  const auto asked_meanwhile = std::exchange(read_at_, std::nullopt);
   heed(wake_.read_done(found, more), now);
+  // Whoever asked for a read after this one was sent knows of something it may not have seen.
+  if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
 bool core::take_due(std::vector<outbox::message>& due, time_point now) {
@@ -192,7 +195,7 @@ bool core::reads_when_due() const {
 }
 
 bool core::wants_read(time_point now) const {
-  if (!reads_when_due() || (store_retry_at_ && now < *store_retry_at_)) return false;
+  if (!reads_when_due() || store_retry_at_) return false;
   const auto due = [now](const std::optional<time_point>& t) { return t && *t <= now; };
   return due(read_at_) || due(due_at_) || due(sweep_at_) || keys_.has_ripe();
 }
@@ -207,7 +210,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   }
   wake_lock_todo_.reset();
 
-  const bool may_ask = leading() && !draining_ && !(store_retry_at_ && now < *store_retry_at_);
+  const bool may_ask = leading() && !draining_ && !store_retry_at_;
   if (may_ask && !holds_known_ && !holds_out_) {
     holds_out_ = true;
     holds_epoch_ = *epoch_;
@@ -237,9 +240,9 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
 
 // Bodies that did not come with their rows: lowest id first, as many as fit. One may always be
 // held, or a body larger than the budget would wait for ever.
-void core::poll_bodies(time_point now, std::vector<action>& todo) {
+void core::poll_bodies(std::vector<action>& todo) {
   if (bodiless_.empty() || load_out_ || !leading() || draining_) return;
-  if (store_retry_at_ && now < *store_retry_at_) return;
+  if (store_retry_at_) return;
   std::size_t bytes = rows_.bytes();
   std::size_t loaded = 0;
   for (const row* r : bodiless_) {

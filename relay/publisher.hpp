@@ -25,8 +25,8 @@ class publisher_events {
   virtual void lane_opened(lane_id lane) = 0;
 
   // The lane is gone (connection lost, channel closed, confirm timeout). Outcomes of everything
-  // that was unconfirmed on it (`unknown`, or a verdict that names the row) have been delivered
-  // just before. It opens again by itself.
+  // that was unconfirmed on it (`unknown`, or a verdict that names the row) follow at once, before
+  // it opens again, which it does by itself.
   virtual void lane_closed(lane_id lane, doubt why, int code, const std::string& text) = 0;
 
   // The broker stopped reading (connection.blocked), or goes on. Publishing on a blocked lane is a

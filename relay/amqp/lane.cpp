@@ -185,9 +185,9 @@ void lane::close_lane(doubt why, int code, const std::string& text) {
   for (const outbox::row_ref& ref : topology_.abandon()) {
     batch_.push_back({ref, verdict::unknown, why, code, text});
   }
+  // First that it is closed: whoever hears of an outcome may publish again at once.
+  if (std::exchange(open_, false)) events_->lane_closed(id_, why, code, text);
   deliver();
-  if (!std::exchange(open_, false)) return;
-  events_->lane_closed(id_, why, code, text);
 }
 
 void lane::deliver() {

@@ -233,6 +233,32 @@ TEST(publisher_with_a_scripted_broker, opens_a_closed_channel_again_on_the_same_
   EXPECT_EQ(broker.connections(), 1);
 }
 
+TEST(publisher_with_a_scripted_broker, every_row_gets_its_outcome_when_it_is_sent_again_at_once) {
+  for (const bool channel_only : {false, true}) {
+    scripted_broker broker([channel_only](broker_side& b) {
+      b.handshake();
+      b.take_publishes(2);
+      if (channel_only) {
+        b.close_channel(1, 541, "INTERNAL_ERROR");
+        b.read_until(method::channel_close_ok);
+        b.open_confirm_channel();
+        b.take_publishes(2);
+      } else if (b.number() == 0) {
+        return b.cut();
+      }
+      b.ack(2, true);
+      b.wait_for_the_end();
+    });
+    publisher_driver p(broker.url());
+    p.sends_again = true;
+    ASSERT_TRUE(p.start_and_open());
+    p.publish("", "q");
+    p.publish("", "q");
+    EXPECT_TRUE(p.settle(5s));
+    EXPECT_EQ(p.count()["confirmed"], 2);
+  }
+}
+
 TEST(publisher_with_a_scripted_broker, suspects_the_login_when_the_broker_hangs_up_after_it) {
   scripted_broker broker([](broker_side& b) { b.greet(); });
   publisher_driver p(broker.url());

@@ -77,7 +77,7 @@ class scripted_publisher final : public relay::publisher {
     lanes_.at(id).blocked = blocked;
     events_->lane_blocked(id, blocked, blocked ? reason : "");
   }
-  // What is unconfirmed becomes unknown, then the lane is gone.
+  // The lane is gone, then what was unconfirmed becomes unknown.
   void close(relay::lane_id id, relay::doubt why = relay::doubt::connection_lost, int code = 0,
              const std::string& text = "connection reset by peer") {
     lane_state& l = lanes_.at(id);
@@ -86,8 +86,8 @@ class scripted_publisher final : public relay::publisher {
     for (const outbox::message* row : std::exchange(l.unconfirmed, {})) {
       batch.push_back({row->ref, relay::verdict::unknown, why, code, text});
     }
-    if (!batch.empty()) events_->outcomes(id, batch);
     events_->lane_closed(id, why, code, text);
+    if (!batch.empty()) events_->outcomes(id, batch);
   }
   // One batch: the rows with these ids, wherever they are unconfirmed on the lane.
   void settle(relay::lane_id id, const std::vector<std::int64_t>& rows, relay::verdict what,

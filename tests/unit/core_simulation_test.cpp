@@ -222,6 +222,7 @@ class simulation {
     }
     lane.written.clear();
     lane.open = false;
+    core_.lane_closed(id);
     const bool channel = w_.chance(30);
     for (const row_ref& ref : doubtful) {
       core_.landed({.ref = ref,
@@ -229,8 +230,8 @@ class simulation {
                     .why = channel ? doubt::channel_closed : doubt::connection_lost,
                     .code = 0,
                     .text = {}});
+      poll();  // the driver does so between any two events
     }
-    core_.lane_closed(id);
   }
 
   world w_;

@@ -284,6 +284,57 @@ TEST_F(core_test, going_idle_it_takes_the_lock_reads_once_more_and_waits_for_a_n
   EXPECT_THAT(published(), ElementsAre(1));
 }
 
+TEST_F(core_test, a_notification_that_overtakes_the_answer_to_a_read_is_heeded_after_it) {
+  lead();
+  read({});
+  core_.wake_lock_answered(true, now_);
+  poll();
+  read({});
+  pass(1s);
+  core_.notified(now_);  // of a row that the read under way does not see
+  read({});
+  EXPECT_TRUE(take<do_read>());
+}
+
+TEST_F(core_test, a_read_from_before_the_wake_lock_was_got_does_not_count_as_the_one_after_it) {
+  lead();
+  read({});
+  ASSERT_TRUE(take<do_try_wake_lock>());
+  core_.notified(now_);
+  poll();
+  core_.wake_lock_answered(true, now_);
+  read({});
+  EXPECT_TRUE(take<do_read>());
+}
+
+TEST_F(core_test, the_wake_lock_is_not_asked_for_again_before_the_answer) {
+  lead();
+  read({});
+  ASSERT_TRUE(take<do_try_wake_lock>());
+  core_.notified(now_);
+  poll();
+  read({message(1)});
+  pass(1ms);
+  read({});
+  EXPECT_FALSE(take<do_try_wake_lock>());
+  core_.wake_lock_answered(true, now_);
+  poll();
+  read({});
+  EXPECT_FALSE(take<do_release_wake_lock>()) << "the one answer serves";
+}
+
+TEST_F(core_test, it_does_not_spin_while_a_statement_is_repeated) {
+  lead();
+  read({message(1), message(2)});
+  lands(1, verdict::confirmed);
+  core_.settled(base::failure{base::failure_kind::unavailable, "gone"}, now_);
+  pass(100ms);
+  ASSERT_TRUE(take<do_settle>()) << "asked again, and the answer takes its time";
+  ASSERT_TRUE(take<do_read>());
+  lands(2, verdict::confirmed);
+  EXPECT_TRUE(!core_.next_poll() || *core_.next_poll() > now_);
+}
+
 TEST_F(core_test, an_idle_core_wakes_by_itself_when_the_next_row_is_due) {
   lead();
   ASSERT_TRUE(take<do_read>());
