@@ -105,7 +105,7 @@ class core {
  private:
   // Coming in.
   std::size_t free_rows() const;
-  bool take_due(std::vector<outbox::message>& due, time_point now);
+  bool take_due(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
   bool take_skipped(const outbox::read_request& request, std::vector<outbox::message>& rows,
                     time_point now);
   std::size_t take_open(std::vector<outbox::message>& rows, time_point now, bool& found);

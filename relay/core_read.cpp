@@ -34,6 +34,7 @@ void core::start_over(time_point now) {
   keys_.restart();
   holds_known_ = false;
   holds_are_stale_ = holds_out_;
+  loading_.clear();  // what that answer leaves out may be there again
   read_is_stale_ = read_out_.has_value();
   read_all_ = false;
   read_at_ = now;
@@ -99,7 +100,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that come back from a failure go first: the rest of their key is behind them.
-  bool found = take_due(answer->due, now);
+  bool found = take_due(request, *answer, now);
   found |= take_skipped(request, answer->skipped, now);
   const std::size_t taken = take_open(answer->rows, now, found);
   reader_.answered(request, *answer, taken);
@@ -117,10 +118,17 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-bool core::take_due(std::vector<outbox::message>& due, time_point now) {
+bool core::take_due(const outbox::read_request& request, outbox::read_answer& answer,
+                    time_point now) {
+  std::vector<outbox::message>& due = answer.due;
+  const std::int64_t read_to = outbox::reader::covered_by(request, answer, answer.rows.size());
+  const std::size_t others = answer.rows.size() + answer.skipped.size();
   bool found = false;
   for (outbox::message& m : due) {
     if (rows_.knows(m.ref) || free_rows() == 0) continue;
+    // A scheduled row goes behind the earlier rows of its key: those must have been read, and fit.
+    const bool scheduled = m.ordering_key && m.attempts == 0;
+    if (scheduled && (m.ref.id > read_to || free_rows() <= others)) continue;
     if (m.ordering_key && !keys_.admit_due(m, free_rows())) continue;
     take(std::move(m), now);
     found = true;

@@ -177,6 +177,18 @@ TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_it
   EXPECT_EQ(next->request.keys[0].first, 2);
 }
 
+TEST_F(core_test, a_scheduled_row_that_is_due_does_not_overtake_rows_of_its_key_not_yet_read) {
+  lead();
+  std::vector<outbox::message> backlog;
+  for (std::int64_t id = 1; id <= 5; ++id) backlog.push_back(message(id));
+  read(std::move(backlog), {message(9, "k")});  // row 8 of the key is behind the limit
+  EXPECT_THAT(published(), ElementsAre(1, 2, 3, 4, 5));
+  read({message(8, "k")}, {message(9, "k")});
+  EXPECT_THAT(published(), ElementsAre(8));
+  lands(8, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(9));
+}
+
 TEST_F(core_test, a_refused_row_is_dead_and_the_next_of_its_key_goes) {
   lead();
   read({message(1, "a"), message(2, "a")});
@@ -267,6 +279,22 @@ TEST_F(core_test, a_body_that_is_gone_from_the_table_takes_its_row_along) {
   ASSERT_TRUE(take<do_load_bodies>());
   core_.bodies_loaded(std::vector<outbox::loaded_body>{}, now_);
   EXPECT_EQ(core_.rows_in_memory(), 0u);
+}
+
+TEST_F(core_test, an_answer_about_bodies_from_an_earlier_lead_drops_no_row) {
+  lead();
+  auto m = message(1);
+  m.body_loaded = false;
+  read({m});
+  ASSERT_TRUE(take<do_load_bodies>());
+  core_.lead_lost();
+  lead(9);
+  read({m});
+  core_.bodies_loaded(std::vector<outbox::loaded_body>{},
+                      now_);  // it was dead then, and was revived
+  EXPECT_EQ(core_.rows_in_memory(), 1u);
+  poll();
+  EXPECT_TRUE(take<do_load_bodies>());
 }
 
 TEST_F(core_test, going_idle_it_takes_the_lock_reads_once_more_and_waits_for_a_notification) {
