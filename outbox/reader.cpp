@@ -10,14 +10,14 @@ namespace {
 
 constexpr auto everything = std::numeric_limits<std::int64_t>::max();
 
-// Up to which id the taken part of the answer speaks for the whole open set.
-std::int64_t covered_by(const read_request& request, const read_answer& answer, std::size_t taken) {
+}  // namespace
+
+std::int64_t reader::covered_by(const read_request& request, const read_answer& answer,
+                                std::size_t taken) {
   if (taken < answer.rows.size()) return answer.rows[taken].ref.id - 1;
   if (answer.rows.size() < request.limit) return everything;
   return answer.rows.empty() ? 0 : answer.rows.back().ref.id;
 }
-
-}  // namespace
 
 void reader::ask(read_request& request, std::size_t known) const {
   request.frontier = frontier_;

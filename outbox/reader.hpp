@@ -22,6 +22,10 @@ class reader {
   // (accepted, skipped on purpose, or known already); those behind them count as not read.
   void answered(const read_request& request, const read_answer& answer, std::size_t taken);
 
+  // Up to which id the first `taken` rows of an answer are all that was left to read.
+  static std::int64_t covered_by(const read_request& request, const read_answer& answer,
+                                 std::size_t taken);
+
   // Sweep: read everything from the start again. At take-over, after a lost database connection
   // (ids may have been issued twice), and now and then as insurance.
   void restart();

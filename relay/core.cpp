@@ -59,8 +59,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random)
 
 void core::lead_gained(std::int64_t epoch, time_point now) {
   epoch_ = epoch;
-  holds_known_ = false;
-  read_at_ = now;
+  keys_.reset();  // what was told after the last lead was lost
   due_at_.reset();
   start_over(now);
 }
@@ -204,6 +203,8 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
     return dead;
   }
   const bool in_doubt = changed.has_error();
+  // Under an earlier lead: another leader may have been there since, and sent the row.
+  const bool outdated = epoch_ != decide_epoch_;
   std::unordered_set<outbox::row_ref, outbox::row_ref_hash> applied;
   if (!in_doubt) applied.insert(changed->begin(), changed->end());
   for (row* r : rows) {
@@ -216,7 +217,9 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
     if (r->msg.ordering_key) {
       // A decision that changed nothing was overtaken by somebody else's: the row is read again and
       // obeyed.
-      apply(is_dead ? keys_.finish(*r) : is_deferred ? keys_.fail(*r) : keys_.forget(*r));
+      apply(is_dead                    ? keys_.finish(*r)
+            : is_deferred && !outdated ? keys_.fail(*r)
+                                       : keys_.forget(*r));
     }
     if (done) {
       written(*r);
@@ -224,10 +227,8 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
       rows_.remove(*r);
     }
   }
-  if (leading() && epoch_ != decide_epoch_) {
-    holds_known_ = false;  // they may have been read before this decision took effect
-    start_over(now);
-  }
+  // The holds may have been read before this decision took effect.
+  if (leading() && outdated) start_over(now);
   if (!in_doubt) store_worked();
   return dead;
 }

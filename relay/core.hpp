@@ -105,7 +105,7 @@ class core {
  private:
   // Coming in.
   std::size_t free_rows() const;
-  bool take_due(std::vector<outbox::message>& due, time_point now);
+  bool take_due(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
   bool take_skipped(const outbox::read_request& request, std::vector<outbox::message>& rows,
                     time_point now);
   std::size_t take_open(std::vector<outbox::message>& rows, time_point now, bool& found);
@@ -127,6 +127,7 @@ class core {
   }
   void heed(const outbox::wake::advice& a, time_point now);
   void start_over(time_point now);
+  void let_go_of_others(const std::vector<outbox::failed_row>& failed);
   void written(row& r);
   // Going out.
   bool reads_when_due() const;
@@ -147,14 +148,14 @@ class core {
   outbox::wake wake_;
 
   std::optional<std::int64_t> epoch_;  // while leading
-  bool holds_known_ = false;  // the rows that failed under an earlier leader have been read
+  bool holds_known_ = false;  // the rows that have failed have been read
   bool draining_ = false;
 
   // Reading.
   std::optional<outbox::read_request> read_out_;
   bool read_is_stale_ = false;  // it was sent under an earlier lead
   bool holds_out_ = false;
-  std::int64_t holds_epoch_ = 0;
+  bool holds_are_stale_ = false;  // they were asked for before something changed
   std::unordered_set<outbox::row_ref, outbox::row_ref_hash> written_since_holds_asked_;
   std::size_t due_limit_ = 256;
   bool read_all_ = false;  // the last read found nothing more

@@ -27,10 +27,14 @@ std::size_t core::free_rows() const {
   return capacity_ - std::min(capacity_, rows_.size());
 }
 
-// Everything is read again: what is in memory is recognised, what is not is taken or skipped anew.
+// Everything is read again, first what has failed: what is in memory is recognised, what is not is
+// taken or skipped anew.
 void core::start_over(time_point now) {
   reader_.restart();
   keys_.restart();
+  holds_known_ = false;
+  holds_are_stale_ = holds_out_;
+  loading_.clear();  // what that answer leaves out may be there again
   read_is_stale_ = read_out_.has_value();
   read_all_ = false;
   read_at_ = now;
@@ -56,9 +60,11 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
 void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed,
                          time_point now) {
   holds_out_ = false;
+  const bool stale = std::exchange(holds_are_stale_, false);
   if (failed.has_error()) return store_failed(failed.error(), now);
   store_worked();
-  if (epoch_ != holds_epoch_) return;  // asked under an earlier lead: ask again
+  if (stale || !leading()) return;
+  if (failed->size() < failed_rows_at_start) let_go_of_others(*failed);
   for (const outbox::failed_row& f : *failed) {
     const row* r = rows_.find(f.ref);
     const bool outdated = (r != nullptr && r->state == row_state::acked) ||
@@ -67,6 +73,16 @@ void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& fa
   }
   holds_known_ = true;
   read_at_ = now;
+}
+
+// A row that failed and is no longer among those that have: somebody else has settled it.
+void core::let_go_of_others(const std::vector<outbox::failed_row>& failed) {
+  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> listed;
+  for (const outbox::failed_row& f : failed) listed.insert(f.ref);
+  keys_.release_if([&](const outbox::row_ref& ref) {
+    return !listed.contains(ref) && rows_.find(ref) == nullptr &&
+           !written_since_holds_asked_.contains(ref);
+  });
 }
 
 void core::read_answered(base::result<outbox::read_answer> answer, time_point now) {
@@ -83,7 +99,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that come back from a failure go first: the rest of their key is behind them.
-  bool found = take_due(answer->due, now);
+  bool found = take_due(request, *answer, now);
   found |= take_skipped(request, answer->skipped, now);
   const std::size_t taken = take_open(answer->rows, now, found);
   reader_.answered(request, *answer, taken);
@@ -101,10 +117,17 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-bool core::take_due(std::vector<outbox::message>& due, time_point now) {
+bool core::take_due(const outbox::read_request& request, outbox::read_answer& answer,
+                    time_point now) {
+  std::vector<outbox::message>& due = answer.due;
+  const std::int64_t read_to = outbox::reader::covered_by(request, answer, answer.rows.size());
+  const std::size_t others = answer.rows.size() + answer.skipped.size();
   bool found = false;
   for (outbox::message& m : due) {
     if (rows_.knows(m.ref) || free_rows() == 0) continue;
+    // A scheduled row goes behind the earlier rows of its key: those must have been read, and fit.
+    const bool scheduled = m.ordering_key && m.attempts == 0;
+    if (scheduled && (m.ref.id > read_to || free_rows() <= others)) continue;
     if (m.ordering_key && !keys_.admit_due(m, free_rows())) continue;
     take(std::move(m), now);
     found = true;
@@ -211,14 +234,13 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   wake_lock_todo_.reset();
 
   const bool may_ask = leading() && !draining_ && !store_retry_at_;
+  if (may_ask && !read_out_ && sweep_at_ && *sweep_at_ <= now) start_over(now);
   if (may_ask && !holds_known_ && !holds_out_) {
     holds_out_ = true;
-    holds_epoch_ = *epoch_;
     written_since_holds_asked_.clear();
     todo.emplace_back(do_load_failed{failed_rows_at_start});
   }
   if (!wants_read(now)) return;
-  if (sweep_at_ && *sweep_at_ <= now) start_over(now);
 
   outbox::read_request request;
   request.limit =

@@ -125,6 +125,13 @@ void key_order::hold(const std::string& key, const outbox::row_ref& failed) {
   settle(it);
 }
 
+void key_order::release_if(const std::function<bool(const outbox::row_ref&)>& is_final) {
+  for (auto it = keys_.begin(); it != keys_.end();) {
+    const auto current = it++;
+    if (std::erase_if(current->second.failed, is_final) > 0) settle(current);
+  }
+}
+
 std::vector<outbox::key_read> key_order::ask(std::size_t max_keys, std::size_t free_rows) {
   std::vector<outbox::key_read> reads;
   while (!ripe_.empty() && reads.size() < max_keys) {

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <set>
 #include <string>
@@ -47,6 +48,8 @@ class key_order {
   change forget(row& r);
   // A row that failed earlier and waits in the table (after a take-over).
   void hold(const std::string& key, const outbox::row_ref& failed);
+  // Failed rows that are final without us.
+  void release_if(const std::function<bool(const outbox::row_ref&)>& is_final);
 
   // Keys that are free again and have skipped rows; each is handed out once, until its answer.
   std::vector<outbox::key_read> ask(std::size_t max_keys, std::size_t free_rows);

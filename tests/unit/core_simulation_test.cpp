@@ -92,7 +92,7 @@ class simulation {
 
   void end_transactions() {
     for (auto& [id, r] : w_.table) {
-      if (r.state == status::open) r.state = status::pending;
+      if (r.state == status::open) w_.end(r, true);
     }
     w_.transactions.clear();
   }
@@ -111,10 +111,19 @@ class simulation {
       if (auto* h = std::get_if<do_load_failed>(&a)) holds_.asked = h->limit;
       if (auto* s = std::get_if<do_settle>(&a)) settle_.asked = std::move(s->rows);
       if (auto* d = std::get_if<do_decide>(&a)) decide_.asked = std::move(*d);
-      if (auto* p = std::get_if<do_publish>(&a)) lanes_[p->what->lane].written.push_back(p->what);
+      if (auto* p = std::get_if<do_publish>(&a)) publish(*p->what);
       if (std::holds_alternative<do_try_wake_lock>(a))
         core_.wake_lock_answered(w_.chance(50), w_.now);
     }
+  }
+
+  void publish(const row& r) {
+    EXPECT_TRUE(lanes_[r.lane].open) << "published on a closed lane: " << r.msg.ref.id;
+    if (r.msg.ordering_key) {
+      const auto earlier = w_.overtaken_by(r.msg);
+      EXPECT_FALSE(earlier) << r.msg.ref.id << " overtakes " << earlier.value_or(0);
+    }
+    lanes_[r.lane].written.push_back(&r);
   }
 
   static base::failure away() { return {base::failure_kind::unavailable, "the database is away"}; }

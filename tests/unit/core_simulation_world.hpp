@@ -27,6 +27,7 @@ struct table_row {
   std::uint64_t xid = 0;
   status state = status::open;
   time_point due_at{};
+  bool scheduled = false;  // deferred from the start; holds nothing before it is due
 };
 
 struct world {
@@ -73,6 +74,7 @@ struct world {
       if (keyed) r.msg.ordering_key = key;
       r.msg.body = "body";
       r.msg.body_size = 4;
+      r.scheduled = chance(10);
       table[id] = r;
     }
     for (auto t = transactions.begin(); t != transactions.end();) {
@@ -82,11 +84,26 @@ struct world {
       }
       const bool commit = chance(80);
       for (auto& [id, r] : table) {
-        if (r.xid == t->first && r.state == status::open)
-          r.state = commit ? status::pending : status::rolled_back;
+        if (r.xid == t->first && r.state == status::open) end(r, commit);
       }
       t = transactions.erase(t);
     }
+  }
+
+  void end(table_row& r, bool commit) {
+    r.state = !commit ? status::rolled_back : r.scheduled ? status::deferred : status::pending;
+    r.due_at = now + std::chrono::milliseconds(any(0, 200));
+  }
+
+  // An earlier row of the key that can be seen and has not been confirmed.
+  std::optional<std::int64_t> overtaken_by(const outbox::message& m) const {
+    for (const auto& [id, r] : table) {
+      if (id >= m.ref.id) break;
+      const bool waits =
+          r.state == status::pending || (r.state == status::deferred && r.msg.attempts > 0);
+      if (waits && r.msg.ordering_key == m.ordering_key && !confirmed.contains(id)) return id;
+    }
+    return std::nullopt;
   }
 
   outbox::snapshot snapshot() const {
@@ -137,7 +154,8 @@ struct world {
       ++duplicates;
       return;
     }
-    if (m.ordering_key) first_deliveries[*m.ordering_key].push_back(m.ref.id);
+    if (m.ordering_key && !table.at(m.ref.id).scheduled)
+      first_deliveries[*m.ordering_key].push_back(m.ref.id);
   }
 
   table_row* find(const row_ref& ref) {

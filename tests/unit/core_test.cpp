@@ -25,8 +25,8 @@ class core_test : public testing::Test {
  protected:
   core_test() { core_.lane_opened(0); }
 
-  void lead() {
-    core_.lead_gained(7, now_);
+  void lead(std::int64_t epoch = 7) {
+    core_.lead_gained(epoch, now_);
     poll();
     ASSERT_TRUE(take<do_load_failed>());
     core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
@@ -177,6 +177,18 @@ TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_it
   EXPECT_EQ(next->request.keys[0].first, 2);
 }
 
+TEST_F(core_test, a_scheduled_row_that_is_due_does_not_overtake_rows_of_its_key_not_yet_read) {
+  lead();
+  std::vector<outbox::message> backlog;
+  for (std::int64_t id = 1; id <= 5; ++id) backlog.push_back(message(id));
+  read(std::move(backlog), {message(9, "k")});  // row 8 of the key is behind the limit
+  EXPECT_THAT(published(), ElementsAre(1, 2, 3, 4, 5));
+  read({message(8, "k")}, {message(9, "k")});
+  EXPECT_THAT(published(), ElementsAre(8));
+  lands(8, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(9));
+}
+
 TEST_F(core_test, a_refused_row_is_dead_and_the_next_of_its_key_goes) {
   lead();
   read({message(1, "a"), message(2, "a")});
@@ -269,6 +281,22 @@ TEST_F(core_test, a_body_that_is_gone_from_the_table_takes_its_row_along) {
   EXPECT_EQ(core_.rows_in_memory(), 0u);
 }
 
+TEST_F(core_test, an_answer_about_bodies_from_an_earlier_lead_drops_no_row) {
+  lead();
+  auto m = message(1);
+  m.body_loaded = false;
+  read({m});
+  ASSERT_TRUE(take<do_load_bodies>());
+  core_.lead_lost();
+  lead(9);
+  read({m});
+  core_.bodies_loaded(std::vector<outbox::loaded_body>{},
+                      now_);  // it was dead then, and was revived
+  EXPECT_EQ(core_.rows_in_memory(), 1u);
+  poll();
+  EXPECT_TRUE(take<do_load_bodies>());
+}
+
 TEST_F(core_test, going_idle_it_takes_the_lock_reads_once_more_and_waits_for_a_notification) {
   lead();
   read({});
@@ -330,7 +358,6 @@ TEST_F(core_test, it_does_not_spin_while_a_statement_is_repeated) {
   core_.settled(base::failure{base::failure_kind::unavailable, "gone"}, now_);
   pass(100ms);
   ASSERT_TRUE(take<do_settle>()) << "asked again, and the answer takes its time";
-  ASSERT_TRUE(take<do_read>());
   lands(2, verdict::confirmed);
   EXPECT_TRUE(!core_.next_poll() || *core_.next_poll() > now_);
 }
@@ -381,6 +408,67 @@ TEST_F(core_test, an_answer_from_before_the_lead_was_lost_is_not_believed) {
   core_.read_answered(std::move(a), now_);
   poll();
   EXPECT_THAT(published(), IsEmpty());
+}
+
+TEST_F(core_test, a_deferral_told_after_the_lead_was_lost_holds_nothing_under_the_next_lead) {
+  lead();
+  read({message(1, "k")});
+  published();
+  lands(1, verdict::returned);
+  ASSERT_TRUE(take<do_decide>());
+  core_.lead_lost();
+  core_.decided(std::vector{message(1).ref}, now_);
+  lead(9);  // another leader has sent the row meanwhile
+  EXPECT_EQ(core_.held_keys(), 0u);
+  read({message(2, "k")});
+  EXPECT_THAT(published(), ElementsAre(2));
+}
+
+TEST_F(core_test, a_deferral_under_an_earlier_lead_told_under_the_next_holds_nothing_by_itself) {
+  lead();
+  read({message(1, "k")});
+  published();
+  lands(1, verdict::returned);
+  ASSERT_TRUE(take<do_decide>());
+  core_.lead_lost();
+  lead(9);
+  core_.decided(std::vector{message(1).ref}, now_);
+  core_.read_answered(outbox::read_answer{}, now_);  // from before
+  poll();
+  ASSERT_TRUE(take<do_load_failed>()) << "what is held may have changed";
+  core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
+  poll();
+  EXPECT_EQ(core_.held_keys(), 0u);
+  todo_.clear();
+  core_.read_answered(
+      outbox::read_answer{
+          .snap = {}, .rows = {message(2, "k")}, .due = {}, .skipped = {}, .next_due_in = {}},
+      now_);
+  poll();
+  EXPECT_THAT(published(), ElementsAre(2));
+}
+
+TEST_F(core_test, a_sweep_lets_go_of_a_key_whose_failed_row_somebody_else_has_settled) {
+  lead();
+  read({message(1, "k"), message(2, "k")});
+  published();
+  lands(1, verdict::returned);
+  ASSERT_TRUE(take<do_decide>());
+  core_.decided(std::vector{message(1).ref}, now_);
+  pass(1ms);
+  read({});
+  EXPECT_EQ(core_.held_keys(), 1u);
+  core_.wake_lock_answered(true, now_);
+  poll();
+  read({});
+  pass(6min);  // the acknowledgement that an earlier leader waited for has been written
+  ASSERT_TRUE(take<do_load_failed>());
+  EXPECT_FALSE(take<do_read>()) << "first what is held";
+  core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
+  poll();
+  EXPECT_EQ(core_.held_keys(), 0u);
+  read({message(2, "k")});
+  EXPECT_THAT(published(), ElementsAre(2));
 }
 
 TEST_F(core_test, draining_it_reads_and_publishes_nothing_and_ends_when_the_last_mark_is_written) {
