@@ -46,7 +46,10 @@ class session {
 
   template <typename... Args>
   pqxx::result run(const statement& s, const Args&... args) {
-    if (prepared_.insert(s.name).second) connection_.prepare(s.name, s.sql);
+    if (!prepared_.contains(s.name)) {
+      connection_.prepare(s.name, s.sql);  // libpqxx 7 asks the server at once, and this may throw
+      prepared_.insert(s.name);
+    }
     pqxx::nontransaction tx(connection_);
     return compat::exec_prepared(tx, s.name, args...);
   }
