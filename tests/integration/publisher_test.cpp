@@ -66,7 +66,7 @@ TEST_F(publisher_on_rabbitmq, confirms_ten_thousand_rows_over_two_lanes) {
   ASSERT_TRUE(p.settle(60s));
   EXPECT_EQ(p.count()["confirmed"], 10'000);
   EXPECT_EQ(depth("many"), 10'000u);
-  EXPECT_THAT(p.log.last("amqp.connected"), HasSubstr("product=RabbitMQ version=3."));
+  EXPECT_THAT(p.log.last("amqp.connected"), HasSubstr("product=RabbitMQ version="));
   EXPECT_TRUE(p.stop());
 }
 
