@@ -150,7 +150,7 @@ class core {
   outbox::wake wake_;
 
   std::optional<std::int64_t> epoch_;  // while leading
-  bool holds_known_ = false;  // the rows that have failed have been read
+  bool holds_known_ = false;           // the rows that have failed have been read
   bool draining_ = false;
 
   // Reading.
