@@ -2,7 +2,7 @@
 find_package(PkgConfig REQUIRED)
 find_package(Threads REQUIRED)
 find_package(OpenSSL REQUIRED)                             # TLS under asio::ssl
-find_package(Boost 1.81 REQUIRED COMPONENTS json url)      # Asio and Beast (headers), JSON, URL
+find_package(Boost 1.81 REQUIRED CONFIG COMPONENTS json url)  # Asio and Beast (headers), JSON, URL
 find_package(spdlog REQUIRED)                              # log sinks and formatting
 find_package(CLI11 REQUIRED)                               # command line
 find_package(prometheus-cpp REQUIRED)                      # only ::core: registry and text serializer

@@ -47,11 +47,6 @@ struct refusal {
   failure why;
 };
 
-struct recorded_version {
-  int version = 0;
-  std::string title, checksum, applied_at, applied_by;
-};
-
 struct role_file {
   std::string_view name;  // as the file writes it
   std::string_view sql;
@@ -63,59 +58,6 @@ std::array<role_file, 4> role_files() {
            {R"("outbox_relay")", r.relay},
            {R"("outbox_operator")", r.operator_},
            {R"("outbox_reader")", r.reader}}};
-}
-
-// Title and checksum are of letters, digits and underscores only.
-std::string record_sql(const migrations::migration& m) {
-  return R"(INSERT INTO "outbox".schema_version (version, title, checksum) VALUES ()" +
-         std::to_string(m.version) + ", '" + std::string(m.title) + "', '" +
-         migrations::checksum(m) + "');\n";
-}
-
-migration_status compare(const recorded_version& recorded, migration_files files) {
-  const auto file = std::ranges::find(files, recorded.version, &migrations::migration::version);
-  if (file == files.end()) return migration_status::unknown;
-  return migrations::checksum(*file) == recorded.checksum ? migration_status::applied
-                                                          : migration_status::changed;
-}
-
-std::string label(int version, std::string_view title) {
-  return std::to_string(version) + " (" + std::string(title) + ")";
-}
-
-// The lowest file that has not been applied. Throws refusal where the history does not fit the
-// files.
-const migrations::migration* next_file(const std::vector<recorded_version>& history,
-                                       migration_files files) {
-  for (const auto& h : history) {
-    switch (compare(h, files)) {
-      case migration_status::unknown:
-        throw refusal{{failure_kind::rejected,
-                       "the schema is at version " + label(h.version, h.title) +
-                           ", this outboxd knows versions up to " +
-                           std::to_string(files.back().version) + ": use a newer outboxd"}};
-      case migration_status::changed:
-        throw refusal{{failure_kind::rejected,
-                       "version " + label(h.version, h.title) +
-                           " was applied from a file that differs from the one in this outboxd "
-                           "(checksum " +
-                           h.checksum +
-                           "): use the outboxd that applied it, or mend schema_version"}};
-      case migration_status::applied:
-      case migration_status::pending:
-        break;
-    }
-  }
-  const auto is_recorded = [&](const migrations::migration& m) {
-    return std::ranges::find(history, m.version, &recorded_version::version) != history.end();
-  };
-  const auto next = std::ranges::find_if_not(files, is_recorded);
-  if (next == files.end()) return nullptr;
-  if (!history.empty() && history.back().version > next->version) {
-    throw refusal{{failure_kind::rejected, "version " + label(next->version, next->title) +
-                                               " is missing although a later one was applied"}};
-  }
-  return &*next;
 }
 
 // One connection and what is done with it. Throws.
@@ -142,7 +84,9 @@ class migration_session {
     pqxx::work tx(connection_);
     begin(tx);
     const auto before = history(tx);
-    const auto* const next = next_file(before, files_);
+    const auto plan = next_file(before, files_);
+    if (!plan) throw refusal{plan.error()};
+    const auto* const next = *plan;
     if (next == nullptr) {
       report.version = before.back().version;
       return false;
@@ -214,7 +158,7 @@ class migration_session {
 
 // Lock timeout; and a role that another database's migration made at the same moment.
 bool worth_another_try(const pqxx::sql_error& e) {
-  const std::string code = e.sqlstate();
+  const std::string& code = e.sqlstate();
   return code == "55P03" || code == "42710" || code == "23505";
 }
 
@@ -245,20 +189,6 @@ base::result<T> guarded(const migrate_options& options, Work work) {
 }
 
 }  // namespace
-
-std::string_view to_string(migration_status s) {
-  switch (s) {
-    case migration_status::applied:
-      return "applied";
-    case migration_status::pending:
-      return "pending";
-    case migration_status::changed:
-      return "changed";
-    case migration_status::unknown:
-      return "unknown";
-  }
-  return "?";
-}
 
 base::result<migrate_report> up(const migrate_options& options, migration_files files) {
   return guarded<migrate_report>(options, [&] {

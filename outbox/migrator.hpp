@@ -3,12 +3,12 @@
 // the others wait and find nothing left to do. A version is applied whole or not at all.
 #pragma once
 
-#include <span>
 #include <string>
 #include <vector>
 
 #include "base/result.hpp"
 #include "migrations/embedded.hpp"
+#include "outbox/migration_plan.hpp"
 #include "outbox/schema.hpp"
 
 namespace outboxd::outbox {
@@ -18,8 +18,6 @@ struct migrate_options {
   std::string schema = "outbox";
   role_names roles;
 };
-
-using migration_files = std::span<const migrations::migration>;
 
 struct migrate_report {
   int version = 0;           // of the database, now
@@ -34,15 +32,6 @@ struct migrate_report {
 // a statement).
 base::result<migrate_report> up(const migrate_options& options,
                                 migration_files files = migrations::all());
-
-enum class migration_status {
-  applied,
-  pending,
-  changed,  // applied, but from a file that differs from ours
-  unknown,  // applied by a newer outboxd
-};
-
-std::string_view to_string(migration_status s);
 
 struct migration_state {
   int version = 0;

@@ -1,5 +1,5 @@
-// What `outboxd check` says about the database. Opens a connection of its own, blocks, closes it; any
-// thread.
+// What `outboxd check` says about the database. Opens a connection of its own, blocks, closes it;
+// any thread.
 #pragma once
 
 #include <string>

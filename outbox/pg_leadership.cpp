@@ -68,7 +68,7 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
     submit<bool>(
         "release_wake_lock",
         [sql = sql_, pid = pid_](session& db) { return release_wake(db, *sql, pid); },
-        [this](base::result<bool> released) {
+        [this](const base::result<bool>& released) {
           // Kept by accident, it would make every writer notify for ever.
           if (!released) happened(lead_input::failed{released.error().text});
         },
@@ -157,7 +157,7 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
   void perform(const lead_output::ping&) {
     submit<bool>(
         "ping", [sql = sql_, pid = pid_](session& db) { return ping(db, *sql, pid); },
-        [this](base::result<bool> got) {
+        [this](const base::result<bool>& got) {
           if (!got) return happened(lead_input::failed{got.error().text});
           happened(lead_input::pong{});
         });

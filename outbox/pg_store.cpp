@@ -82,7 +82,7 @@ std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t 
 
 class pg_store::impl {
  public:
-  impl(const boost::asio::any_io_executor& executor, pg_options options)
+  impl(const boost::asio::any_io_executor& executor, const pg_options& options)
       : delete_on_ack_(options.delete_on_ack),
         sql_(std::make_shared<const store_statements>(options.schema)),
         reading_(executor, lane_for(options, "pg-read")),
@@ -114,8 +114,8 @@ class pg_store::impl {
   }
 };
 
-pg_store::pg_store(boost::asio::any_io_executor executor, pg_options options)
-    : impl_(std::make_unique<impl>(executor, std::move(options))) {}
+pg_store::pg_store(const boost::asio::any_io_executor& executor, const pg_options& options)
+    : impl_(std::make_unique<impl>(executor, options)) {}
 
 pg_store::~pg_store() = default;
 

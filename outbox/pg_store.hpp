@@ -30,7 +30,7 @@ struct pg_options {
 
 class pg_store final : public store {
  public:
-  pg_store(boost::asio::any_io_executor executor, pg_options options);
+  pg_store(const boost::asio::any_io_executor& executor, const pg_options& options);
   ~pg_store() override;
 
   void read(read_request request, handler<read_answer> done) override;

@@ -26,7 +26,8 @@ std::string advice(const schema_probe& probe, const std::string& schema) {
   }
   switch (probe.fit) {
     case schema_fit::missing:
-      return "schema " + outbox::quoted(schema) + " is missing or incomplete: run `outboxd migrate`";
+      return "schema " + outbox::quoted(schema) +
+             " is missing or incomplete: run `outboxd migrate`";
     case schema_fit::too_old:
       return "schema " + outbox::quoted(schema) + " has version " + std::to_string(probe.version) +
              ", this outboxd needs " + std::to_string(required_version()) +

@@ -1,6 +1,7 @@
 #include "outbox/wake.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace outboxd::outbox {
 
@@ -29,7 +30,8 @@ wake::advice wake::read_done(bool found, bool more) {
   switch (state_) {
     case state::busy:
       state_ = state::trying;
-      return {.try_lock = true};
+      // An earlier question may still be out, overtaken by work: its answer serves as well as a new one.
+      return {.try_lock = !std::exchange(asked_, true)};
     case state::confirming:
       state_ = state::idle;
       return {.read_after = poll_interval_};
@@ -42,6 +44,7 @@ wake::advice wake::read_done(bool found, bool more) {
 }
 
 wake::advice wake::lock_answered(bool got) {
+  asked_ = false;
   if (state_ != state::trying) {
     // Work was found meanwhile: a lock that came too late would only tax the writers.
     return {.release_lock = got};
@@ -57,7 +60,7 @@ wake::advice wake::lock_answered(bool got) {
 }
 
 void wake::reset() {
-  state_ = state::busy;
+  state_ = state::busy;  // a question that is out will still be answered
   refusals_ = 0;
 }
 

@@ -42,6 +42,7 @@ class wake {
   enum class state { busy, trying, confirming, idle };
 
   state state_ = state::busy;
+  bool asked_ = false;  // for the lock, and not answered yet
   bool use_lock_;
   duration poll_interval_;
   int refusals_ = 0;  // of the lock, in a row: some writer's transaction is open

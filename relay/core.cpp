@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 // One statement's worth of marks: more gains nothing, and a longer statement delays the next one.
 constexpr std::size_t marks_at_once = 5'000;
 
-constexpr backoff store_backoff{100ms, 5s};
+constexpr base::backoff store_backoff{100ms, 5s};
 
 verdict verdict_of_close(int code) {
   switch (code) {
@@ -175,7 +175,7 @@ void core::failed(row& r, verdict what, int code, const std::string& text) {
   r.decision = outbox::decision{
       .ref = r.msg.ref,
       .what = fate_of(what),
-      .retry_in = backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
+      .retry_in = base::backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
       .last_error = describe(what, code, text)};
   undecided_.push_back(&r);
 }

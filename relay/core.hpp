@@ -12,11 +12,11 @@
 #include <variant>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "base/result.hpp"
 #include "outbox/reader.hpp"
 #include "outbox/store.hpp"
 #include "outbox/wake.hpp"
-#include "relay/backoff.hpp"
 #include "relay/key_order.hpp"
 #include "relay/options.hpp"
 #include "relay/row_table.hpp"
@@ -163,7 +163,6 @@ class core {
   bool read_all_ = false;  // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_;
   std::optional<bool> wake_lock_todo_;  // true: try, false: release
-  bool wake_lock_out_ = false;          // tried, no answer yet; taken twice it would stay held
 
   // Bodies.
   std::set<row*, lower_id> bodiless_;

@@ -47,7 +47,6 @@ void core::notified(time_point now) {
 }
 
 void core::wake_lock_answered(const base::result<bool>& got, time_point now) {
-  wake_lock_out_ = false;
   heed(wake_.lock_answered(got.has_value() && *got), now);
 }
 
@@ -228,10 +227,10 @@ bool core::wants_read(time_point now) const {
 
 void core::poll_read(time_point now, std::vector<action>& todo) {
   if (wake_lock_todo_ && leading()) {
-    if (!*wake_lock_todo_) {
-      todo.emplace_back(do_release_wake_lock{});
-    } else if (!std::exchange(wake_lock_out_, true)) {  // else the answer to come serves as well
+    if (*wake_lock_todo_) {
       todo.emplace_back(do_try_wake_lock{});
+    } else {
+      todo.emplace_back(do_release_wake_lock{});
     }
   }
   wake_lock_todo_.reset();

@@ -1,7 +1,7 @@
-// AMQP 0-9-1 on the byte level: what we send becomes bytes appended to a buffer, what arrives becomes
-// one of the values below. Pure: no socket, no clock. rabbitmq-c does the encoding and decoding of
-// methods, properties and tables; this wrapper checks every frame before the library sees it and
-// refuses locally what would make the broker close the channel or the connection.
+// AMQP 0-9-1 on the byte level: what we send becomes bytes appended to a buffer, what arrives
+// becomes one of the values below. Pure: no socket, no clock. rabbitmq-c does the encoding and
+// decoding of methods, properties and tables; this wrapper checks every frame before the library
+// sees it and refuses locally what would make the broker close the channel or the connection.
 // Specification: AMQP 0-9-1 with RabbitMQ's extensions and errata.
 #pragma once
 
@@ -23,31 +23,70 @@ namespace outboxd::relay::amqp {
 using channel_id = std::uint16_t;
 using delivery_tag = std::uint64_t;
 
-// ---- what arrives ---------------------------------------------------------------------------------
+// ---- what arrives
+// ---------------------------------------------------------------------------------
 
 struct connection_start {
   std::vector<std::string> mechanisms;
   std::string product, version, cluster_name;
-  bool supports_blocked = false, supports_authentication_failure_close = false, supports_confirms = false;
+  bool supports_blocked = false, supports_authentication_failure_close = false,
+       supports_confirms = false;
 };
-struct connection_secure { std::string challenge; };
-struct connection_tune { std::uint16_t channel_max; std::uint32_t frame_max; std::uint16_t heartbeat; };
+struct connection_secure {
+  std::string challenge;
+};
+struct connection_tune {
+  std::uint16_t channel_max;
+  std::uint32_t frame_max;
+  std::uint16_t heartbeat;
+};
 struct connection_open_ok {};
-struct connection_close { int code; std::string text; std::uint16_t class_id, method_id; };
+struct connection_close {
+  int code;
+  std::string text;
+  std::uint16_t class_id, method_id;
+};
 struct connection_close_ok {};
-struct connection_blocked { std::string reason; };
+struct connection_blocked {
+  std::string reason;
+};
 struct connection_unblocked {};
-struct channel_open_ok { channel_id channel; };
-struct channel_close { channel_id channel; int code; std::string text; std::uint16_t class_id, method_id; };
-struct channel_close_ok { channel_id channel; };
-struct channel_flow { channel_id channel; bool active; };
-struct confirm_select_ok { channel_id channel; };
-struct exchange_declare_ok { channel_id channel; };
-struct basic_ack { channel_id channel; delivery_tag tag; bool multiple; };
-struct basic_nack { channel_id channel; delivery_tag tag; bool multiple; };
-// Delivered once its content header and body have been read (and thrown away). message_id is the echoed
-// property: the return carries no delivery tag. Like every `text`, `reason` and server property, its text
-// is made printable UTF-8; exchange, routing key and message_id are as the broker sent them.
+struct channel_open_ok {
+  channel_id channel;
+};
+struct channel_close {
+  channel_id channel;
+  int code;
+  std::string text;
+  std::uint16_t class_id, method_id;
+};
+struct channel_close_ok {
+  channel_id channel;
+};
+struct channel_flow {
+  channel_id channel;
+  bool active;
+};
+struct confirm_select_ok {
+  channel_id channel;
+};
+struct exchange_declare_ok {
+  channel_id channel;
+};
+struct basic_ack {
+  channel_id channel;
+  delivery_tag tag;
+  bool multiple;
+};
+struct basic_nack {
+  channel_id channel;
+  delivery_tag tag;
+  bool multiple;
+};
+// Delivered once its content header and body have been read (and thrown away). message_id is the
+// echoed property: the return carries no delivery tag. Like every `text`, `reason` and server
+// property, its text is made printable UTF-8; exchange, routing key and message_id are as the
+// broker sent them.
 struct basic_return {
   channel_id channel;
   int code;
@@ -55,16 +94,17 @@ struct basic_return {
 };
 struct heartbeat {};
 
-using incoming = std::variant<connection_start, connection_secure, connection_tune, connection_open_ok,
-                              connection_close, connection_close_ok, connection_blocked,
-                              connection_unblocked, channel_open_ok, channel_close, channel_close_ok,
-                              channel_flow, confirm_select_ok, exchange_declare_ok, basic_ack, basic_nack,
-                              basic_return, heartbeat>;
+using incoming =
+    std::variant<connection_start, connection_secure, connection_tune, connection_open_ok,
+                 connection_close, connection_close_ok, connection_blocked, connection_unblocked,
+                 channel_open_ok, channel_close, channel_close_ok, channel_flow, confirm_select_ok,
+                 exchange_declare_ok, basic_ack, basic_nack, basic_return, heartbeat>;
 
-// A byte stream that is not AMQP 0-9-1, or uses a channel we did not open, or a method a publisher never
-// gets. The connection cannot be used any more.
+// A byte stream that is not AMQP 0-9-1, or uses a channel we did not open, or a method a publisher
+// never gets. The connection cannot be used any more.
 struct protocol_error {
-  int code;  // the AMQP reply code to close with: 501 frame error, 503 command invalid, 504 channel error…
+  int code;  // the AMQP reply code to close with: 501 frame error, 503 command invalid, 504 channel
+             // error…
   std::string text;
 };
 
@@ -81,19 +121,21 @@ class decoder {
   void open_channel(channel_id channel);
   void close_channel(channel_id channel);
 
-  // Consumes all of `data`, in pieces of any size, and calls sink for every complete value. Memory held is
-  // bounded by one frame. After an error the decoder must not be used again.
-  std::optional<protocol_error> feed(std::span<const char> data, const std::function<void(incoming&&)>& sink);
+  // Consumes all of `data`, in pieces of any size, and calls sink for every complete value. Memory
+  // held is bounded by one frame. After an error the decoder must not be used again.
+  std::optional<protocol_error> feed(std::span<const char> data,
+                                     const std::function<void(incoming&&)>& sink);
 
  private:
   class impl;
   std::unique_ptr<impl> impl_;
 };
 
-// ---- what is sent: each call appends complete frames to `out` --------------------------------------
+// ---- what is sent: each call appends complete frames to `out`
+// --------------------------------------
 //
-// Mechanism, vhost and exchange must not be over short_string_max: the caller has checked them, and a
-// longer one aborts. Texts of a close are cut. append_publish checks its row itself.
+// Mechanism, vhost and exchange must not be over short_string_max: the caller has checked them, and
+// a longer one aborts. Texts of a close are cut. append_publish checks its row itself.
 
 inline constexpr std::size_t short_string_max = 255;  // bytes
 
@@ -104,7 +146,8 @@ struct client_properties {
 void append_protocol_header(std::string& out);
 void append_start_ok(std::string& out, const client_properties& client, std::string_view mechanism,
                      std::string_view response);
-void append_tune_ok(std::string& out, std::uint16_t channel_max, std::uint32_t frame_max, std::uint16_t heartbeat);
+void append_tune_ok(std::string& out, std::uint16_t channel_max, std::uint32_t frame_max,
+                    std::uint16_t heartbeat);
 void append_connection_open(std::string& out, std::string_view vhost);
 void append_connection_close(std::string& out, int code, std::string_view text);
 void append_connection_close_ok(std::string& out);
@@ -113,11 +156,13 @@ void append_channel_close(std::string& out, channel_id channel, int code, std::s
 void append_channel_close_ok(std::string& out, channel_id channel);
 void append_channel_flow_ok(std::string& out, channel_id channel, bool active);
 void append_confirm_select(std::string& out, channel_id channel);
-void append_exchange_declare_passive(std::string& out, channel_id channel, std::string_view exchange);
+void append_exchange_declare_passive(std::string& out, channel_id channel,
+                                     std::string_view exchange);
 void append_heartbeat(std::string& out);
 
 // The SASL response for a mechanism: PLAIN (RFC 4616), AMQPLAIN (an AMQP table), EXTERNAL (empty).
-std::string sasl_response(std::string_view mechanism, std::string_view user, std::string_view password);
+std::string sasl_response(std::string_view mechanism, std::string_view user,
+                          std::string_view password);
 
 struct rejection {
   verdict what;  // too_large or invalid
@@ -125,9 +170,10 @@ struct rejection {
 };
 
 // basic.publish, content header and body frames for one row, persistent, with every property of the
-// contract. On rejection nothing has been appended: the row would have killed the channel or connection.
-// frame_max is what was negotiated, at least 4096.
-std::optional<rejection> append_publish(std::string& out, channel_id channel, const outbox::message& row,
-                                        std::uint32_t frame_max, std::size_t max_message_size);
+// contract. On rejection nothing has been appended: the row would have killed the channel or
+// connection. frame_max is what was negotiated, at least 4096.
+std::optional<rejection> append_publish(std::string& out, channel_id channel,
+                                        const outbox::message& row, std::uint32_t frame_max,
+                                        std::size_t max_message_size);
 
 }  // namespace outboxd::relay::amqp

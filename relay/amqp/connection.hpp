@@ -17,12 +17,12 @@
 #include <string_view>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "relay/amqp/codec.hpp"
 #include "relay/amqp/session.hpp"
 #include "relay/amqp/stream.hpp"
 #include "relay/amqp/uri.hpp"
-#include "relay/backoff.hpp"
 #include "relay/verdict.hpp"
 
 namespace outboxd::relay::amqp {
@@ -53,9 +53,10 @@ class connection_events {
 
 struct connection_options {
   client_properties client;
-  std::size_t lane = 0;                                                      // for the log
-  backoff reopen{std::chrono::milliseconds(200), std::chrono::seconds(30)};  // of a dying channel
-  std::function<double()> random;                                            // in [0,1)
+  std::size_t lane = 0;  // for the log
+  base::backoff reopen{std::chrono::milliseconds(200),
+                       std::chrono::seconds(30)};  // of a dying channel
+  std::function<double()> random;                  // in [0,1)
 };
 
 class connection : public std::enable_shared_from_this<connection> {

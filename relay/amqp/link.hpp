@@ -14,11 +14,11 @@
 #include <string>
 #include <vector>
 
+#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "base/result.hpp"
 #include "relay/amqp/connection.hpp"
 #include "relay/amqp/uri.hpp"
-#include "relay/backoff.hpp"
 #include "relay/limited_log.hpp"
 
 namespace outboxd::relay::amqp {
@@ -26,7 +26,7 @@ namespace outboxd::relay::amqp {
 struct link_options {
   // Asked before every round, so that rotated secrets are used.
   std::function<base::result<std::vector<endpoint>>()> nodes;
-  backoff reconnect{std::chrono::milliseconds(200), std::chrono::seconds(30)};
+  base::backoff reconnect{std::chrono::milliseconds(200), std::chrono::seconds(30)};
   connection_options connection;
 };
 

@@ -1,5 +1,6 @@
-// RabbitMQ URIs: amqp://user:password@host:port/vhost?heartbeat=15, with RabbitMQ's query parameters.
-// https://www.rabbitmq.com/docs/uri-spec, https://www.rabbitmq.com/docs/uri-query-parameters
+// RabbitMQ URIs: amqp://user:password@host:port/vhost?heartbeat=15, with RabbitMQ's query
+// parameters. https://www.rabbitmq.com/docs/uri-spec,
+// https://www.rabbitmq.com/docs/uri-query-parameters
 #pragma once
 
 #include <chrono>
@@ -36,8 +37,8 @@ struct endpoint {
   std::string redacted() const;
 };
 
-// Comma-separated URIs, one for each node of the cluster; at least one. The error names the part that is
-// wrong and never quotes a password.
+// Comma-separated URIs, one for each node of the cluster; at least one. The error names the part
+// that is wrong and never quotes a password.
 base::result<std::vector<endpoint>> parse_uris(std::string_view text);
 
 }  // namespace outboxd::relay::amqp

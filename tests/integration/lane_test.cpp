@@ -7,6 +7,7 @@
 #include "outbox/session.hpp"
 #include "tests/support/run_until.hpp"
 #include "tests/support/servers.hpp"
+#include "tests/support/tcp_gate.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -154,6 +155,21 @@ TEST_F(lane_test, an_abandoned_session_ends_at_once_whatever_it_does) {
   ask(other,
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT "
       "pg_sleep(600)'");
+}
+
+TEST_F(lane_test, stop_does_not_wait_for_a_server_that_says_nothing) {
+  tcp_gate gate(shared_postgres().port());
+  auto o = options();
+  o.url = [port = std::to_string(gate.port())] { return url() + "?host=127.0.0.1&port=" + port; };
+  lane l(context_.get_executor(), std::move(o));
+  ask(l, "SELECT 1");
+  gate.stall(direction::both);
+  answer got;
+  submit(l, "SELECT 2", got);
+  bool closed = false;
+  l.stop([&] { closed = true; });
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return closed; }));
+  EXPECT_EQ(got->error().kind, failure_kind::unavailable);
 }
 
 TEST_F(lane_test, a_server_that_is_away_is_an_answer_and_not_a_wait_for_ever) {

@@ -11,6 +11,7 @@
 #include "tests/support/run_until.hpp"
 #include "tests/support/servers.hpp"
 #include "tests/support/store_contract_fixture.hpp"
+#include "tests/support/tcp_gate.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -177,6 +178,28 @@ TEST_F(leadership_test, a_leader_keeps_the_lead_by_pinging) {
   EXPECT_EQ(a.state, lead_state::leading);
   EXPECT_TRUE(a.losses.empty());
   EXPECT_EQ(b.state, lead_state::standby);
+}
+
+// The network swallows everything; neither side is told.
+TEST_F(leadership_test,
+       a_leader_that_hears_nothing_gives_up_before_the_server_gives_the_lead_away) {
+  tcp_gate gate(shared_postgres().port());
+  instance a(context_, db_, "a", db_.url() + "?host=127.0.0.1&port=" + std::to_string(gate.port()));
+  instance b(context_, db_, "b");
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::leading)) << a.detail;
+  b.start();
+  ASSERT_TRUE(b.wait_for(lead_state::standby));
+  gate.stall(direction::both);
+  bool overlapped = false;
+  ASSERT_TRUE(run_until(context_, 30s, [&] {
+    overlapped |= a.state == lead_state::leading && b.state == lead_state::leading;
+    return b.state == lead_state::leading;
+  }));
+  EXPECT_FALSE(overlapped);
+  EXPECT_EQ(a.losses.size(), 1u);
+  gate.pass();
+  EXPECT_TRUE(a.wait_for(lead_state::standby));
 }
 
 TEST_F(leadership_test, waits_for_a_server_that_is_away_and_comes_back) {

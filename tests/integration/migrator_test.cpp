@@ -15,7 +15,6 @@ using namespace outboxd;
 using namespace outboxd::tests;
 using outbox::migrate_options;
 using outbox::migration_status;
-using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
@@ -73,6 +72,7 @@ TEST(migrator, status_tells_pending_from_applied) {
 TEST(migrator, eight_at_once_apply_each_version_once) {
   const auto options = fresh();
   std::vector<std::thread> replicas;
+  replicas.reserve(8);
   std::vector<base::result<outbox::migrate_report>> reports(
       8, base::failure{base::failure_kind::rejected, "never ran"});
   for (auto& report : reports) {
@@ -95,6 +95,7 @@ TEST(migrator, databases_of_one_cluster_may_create_the_same_roles_at_once) {
     options.back().roles = {"race_writer", "race_relay", "race_operator", "race_reader"};
   }
   std::vector<std::thread> owners;
+  owners.reserve(options.size());
   for (auto& o : options) {
     owners.emplace_back([&o] { EXPECT_EQ(outbox::up(o).value().grants_to_run, ""); });
   }
@@ -316,23 +317,6 @@ TEST(migrator, a_dump_restores_into_a_working_outbox) {
   sql_session session(copy);
   session.must("SET ROLE outbox_writer");
   EXPECT_EQ(session.must("SELECT outbox.publish('', 'q', 'y')"), "2");
-}
-
-TEST(schema_names, words_are_replaced_in_one_pass_and_only_when_quoted) {
-  outbox::schema_names names;
-  names.schema = "outbox_writer";
-  names.roles.writer = "w";
-  EXPECT_EQ(outbox::fill_in(R"(outbox "outbox".x "outbox_writer" "other" ")", names),
-            R"(outbox "outbox_writer".x "w" "other" ")");
-}
-
-TEST(schema_names, a_version_is_judged_against_the_one_we_need) {
-  using enum outbox::schema_fit;
-  EXPECT_EQ(outbox::judge_version({}, 2), missing);
-  EXPECT_EQ(outbox::judge_version(0, 2), missing);
-  EXPECT_EQ(outbox::judge_version(1, 2), too_old);
-  EXPECT_EQ(outbox::judge_version(2, 2), exact);
-  EXPECT_EQ(outbox::judge_version(3, 2), newer);
 }
 
 }  // namespace

@@ -128,6 +128,23 @@ TEST_F(outage, rows_written_while_the_broker_is_down_are_delivered_when_it_is_ba
       << "an outage burns no attempt";
 }
 
+// The reconnect succeeds at once: what was in doubt must not be published on the connection that is
+// going away.
+TEST_F(outage, connections_closed_by_an_operator_in_the_middle_of_a_backlog_lose_nothing) {
+  amqp_probe broker(amqp_url);
+  broker.declare_queue("q");
+  insert(30'000);
+  for (const double goal : {1'000.0, 10'000.0}) {
+    ASSERT_TRUE(
+        eventually(60s, [&] { return relay.metric("outbox_messages_confirmed_total") >= goal; }));
+    shared_rabbitmq().ctl({"close_all_connections", "--global", "maintenance"});
+  }
+  EXPECT_TRUE(eventually(60s, [&] { return count("sent") == "30000"; }))
+      << count("pending")
+      << " are stuck, unconfirmed: " << relay.metric("outbox_unconfirmed_messages");
+  EXPECT_GE(amqp_probe(amqp_url).queue("q")->messages, 30'000u);
+}
+
 TEST_F(outage, a_database_that_is_stopped_and_started_loses_nothing_and_marks_follow) {
   amqp_probe broker(amqp_url);
   broker.declare_queue("q");

@@ -227,6 +227,7 @@ void memory_store::load_failed(std::size_t limit, handler<std::vector<outbox::fa
       return row.status == row_status::deferred && row.data.attempts > 0;
     });
     std::vector<outbox::failed_row> failed;
+    failed.reserve(rows.size());
     for (const auto& m : rows) failed.push_back({m.ref, m.exchange, m.routing_key, m.ordering_key});
     return failed;
   });

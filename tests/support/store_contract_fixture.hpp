@@ -21,12 +21,14 @@ inline outbox::message text_row(std::string body, std::optional<std::string> key
 
 inline std::vector<std::int64_t> ids(const std::vector<outbox::message>& rows) {
   std::vector<std::int64_t> out;
+  out.reserve(rows.size());
   for (const auto& m : rows) out.push_back(m.ref.id);
   return out;
 }
 
 inline std::vector<std::string> bodies(const std::vector<outbox::message>& rows) {
   std::vector<std::string> out;
+  out.reserve(rows.size());
   for (const auto& m : rows) out.push_back(m.body);
   return out;
 }

@@ -106,6 +106,7 @@ TEST_P(store_contract, rows_above_the_frontier_come_lowest_first_up_to_the_limit
 
 TEST_P(store_contract, rows_in_gaps_come_first_and_share_the_limit) {
   std::vector<outbox::row_ref> rows;
+  rows.reserve(8);
   for (int i = 0; i < 8; ++i) rows.push_back(world().insert(text_row(std::to_string(i))));
   auto request = everything();
   request.frontier = rows[5].id;

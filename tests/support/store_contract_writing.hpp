@@ -195,6 +195,7 @@ TEST_P(store_contract, purge_removes_what_was_sent_or_died_long_ago) {
 
 TEST_P(store_contract, purge_goes_in_batches_and_comes_round_again) {
   std::vector<outbox::row_ref> rows;
+  rows.reserve(25);
   for (int i = 0; i < 25; ++i) rows.push_back(world().insert(text_row("x")));
   settle(rows);
   world().grow_older(2h);

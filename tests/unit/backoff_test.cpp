@@ -1,8 +1,8 @@
-#include "relay/backoff.hpp"
+#include "base/backoff.hpp"
 
 #include <gtest/gtest.h>
 
-namespace outboxd::relay {
+namespace outboxd::base {
 namespace {
 
 using namespace std::chrono_literals;
@@ -27,4 +27,4 @@ TEST(backoff, never_exceeds_the_maximum_however_many_attempts) {
 }
 
 }  // namespace
-}  // namespace outboxd::relay
+}  // namespace outboxd::base

@@ -88,6 +88,16 @@ TEST(wake, a_lock_that_comes_after_work_was_found_is_given_back_at_once) {
   EXPECT_TRUE(w.lock_answered(true).release_lock);
 }
 
+TEST(wake, it_does_not_ask_again_while_a_question_is_out) {
+  auto w = notified();
+  EXPECT_TRUE(w.read_done(false, false).try_lock);
+  w.read_done(true, false);
+  EXPECT_FALSE(w.read_done(false, false).try_lock);
+  EXPECT_EQ(w.lock_answered(true).read_after, 0ms) << "the first answer counts";
+  w.read_done(true, false);
+  EXPECT_TRUE(w.read_done(false, false).try_lock);
+}
+
 TEST(wake, polling_never_touches_the_lock) {
   wake w(false, 1s);
   const auto a = w.read_done(false, false);

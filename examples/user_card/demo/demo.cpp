@@ -50,8 +50,15 @@ std::filesystem::path make_log_directory() {
   return name;
 }
 
+// A program that ended although no fault struck it; empty while there is none.
+std::string first_crash(stage& on) {
+  for (auto* each : on.everybody())
+    if (auto crash = each->crash(); !crash.empty()) return crash;
+  return "";
+}
+
 // Shows the progress until everything has arrived. Empty when it has; else what is wrong.
-std::string watch(ledger& books, director& faults, screen& out, long users) {
+std::string watch(stage& on, ledger& books, director& faults, screen& out, long users) {
   auto before = books.now();
   auto last_change = steady_clock::now();
   while (!interrupted()) {
@@ -60,6 +67,7 @@ std::string watch(ledger& books, director& faults, screen& out, long users) {
     out.show(live_line(now, reachable, faults.current()));
     faults.signed_up(static_cast<double>(now.users) / static_cast<double>(users));
     if (auto failure = faults.failure(); !failure.empty()) return failure;
+    if (auto crash = first_crash(on); !crash.empty()) return crash;
     if (faults.done() && reachable && now.users >= users && now.arrived()) return "";
 
     if (!(now == before)) last_change = steady_clock::now();
@@ -80,12 +88,6 @@ std::int64_t drain(const servers& running) {
   return lengths["user_queue.dead"] + lengths["card_queue.dead"];
 }
 
-void name_the_dead(stage& on, screen& out) {
-  for (auto* each : on.everybody())
-    if (!each->running())
-      out.announce(each->name() + " is not running; see " + each->log().string());
-}
-
 void linger(ledger& books, screen& out) {
   while (!interrupted()) {
     const bool reachable = books.refresh();
@@ -104,21 +106,18 @@ outcome perform(const options& chosen, const std::filesystem::path& logs, screen
   {
     director faults(all_faults(on, chosen.seed, say), say);
     say(std::to_string(chosen.users) + " users sign up, and faults strike");
-    problem = watch(books, faults, out, chosen.users);
+    problem = watch(on, books, faults, out, chosen.users);
     out.leave();
     if (interrupted()) say("interrupted, taking everything down");
   }
   if (interrupted()) return outcome::interrupted;
-  if (!problem.empty()) {
-    say("FAILED: " + problem);
-    name_the_dead(on, out);
-  }
+  if (!problem.empty()) say("FAILED: " + problem);
   const auto dead_letters = drain(on.running);
   auto found = books.all_facts(on.user_service.log());
   found.dead_letters = dead_letters;
   const auto reached = judge(found);
-  std::cout << table(reached) << std::flush;
   const bool held = problem.empty() && reached.holds();
+  std::cout << table(reached, held) << std::flush;
   if (chosen.keep) {
     std::cout << addresses(on) << "  logs        " << logs.string() << "\n\n" << std::flush;
     linger(books, out);

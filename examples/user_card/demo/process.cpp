@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <sstream>
 
 namespace user_card::demo {
 namespace {
@@ -27,20 +28,32 @@ void process::start() {
 
 void process::kill() {
   const std::lock_guard lock(mutex_);
+  note_crash();
   child_.reset();
 }
 
 void process::stop() {
   const std::lock_guard lock(mutex_);
   if (!child_) return;
+  note_crash();
   child_->kill(SIGTERM);
   child_->wait(time_to_stop);
   child_.reset();
 }
 
-bool process::running() {
+std::string process::crash() {
   const std::lock_guard lock(mutex_);
-  return child_ && child_->running();
+  note_crash();
+  return crash_;
+}
+
+void process::note_crash() {
+  if (!child_ || !crash_.empty()) return;
+  if (const auto status = child_->wait(std::chrono::milliseconds(0))) {
+    std::ostringstream text;
+    text << name() << " ended by itself (" << *status << "); its log is " << log().string();
+    crash_ = text.str();
+  }
 }
 
 }  // namespace user_card::demo

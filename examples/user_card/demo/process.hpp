@@ -32,16 +32,22 @@ class process {
   void start();
   void kill();  // kill -9, and waits until it is dead
   void stop();  // SIGTERM, and kill -9 if that does not end it in time
-  bool running();
+
+  // How it ended although nobody here asked it to, or empty. Remembered when it is started again:
+  // a crash must not hide behind the next kill.
+  std::string crash();
 
   const std::string& name() const { return settings_.name; }
   const std::filesystem::path& log() const { return settings_.log; }
 
  private:
+  void note_crash();
+
   const settings settings_;
   outboxd::tests::command command_;
   std::mutex mutex_;
   std::optional<outboxd::tests::child_process> child_;
+  std::string crash_;
 };
 
 }  // namespace user_card::demo

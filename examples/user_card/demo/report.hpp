@@ -10,7 +10,8 @@
 namespace user_card::demo {
 
 std::string live_line(const progress& now, bool databases_reachable, const std::string& fault);
-std::string table(const verdict& reached);
+// held: the verdict holds, and nothing else went wrong.
+std::string table(const verdict& reached, bool held);
 std::string addresses(const stage& on);
 
 }  // namespace user_card::demo

@@ -1,0 +1,94 @@
+// A core that leads, with one open lane, and the questions a test asks of it.
+#pragma once
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "relay/core.hpp"
+
+namespace outboxd::relay {
+
+using namespace std::chrono_literals;
+
+inline outbox::message message(std::int64_t id, std::optional<std::string> key = std::nullopt) {
+  outbox::message m;
+  m.ref.id = id;
+  m.ordering_key = std::move(key);
+  m.body = "{}";
+  m.body_size = 2;
+  m.body_loaded = true;
+  return m;
+}
+
+class core_test : public testing::Test {
+ protected:
+  core_test() { core_.lane_opened(0); }
+
+  void lead(std::int64_t epoch = 7) {
+    core_.lead_gained(epoch, now_);
+    poll();
+    ASSERT_TRUE(take<do_load_failed>());
+    core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
+    poll();
+  }
+
+  void poll() { core_.poll(now_, todo_); }
+
+  template <typename Action>
+  std::optional<Action> take() {
+    for (auto it = todo_.begin(); it != todo_.end(); ++it) {
+      if (auto* a = std::get_if<Action>(&*it)) {
+        Action taken = std::move(*a);
+        todo_.erase(it);
+        return taken;
+      }
+    }
+    return std::nullopt;
+  }
+
+  std::vector<std::int64_t> published() {
+    std::vector<std::int64_t> ids;
+    while (auto p = take<do_publish>()) ids.push_back(p->what->msg.ref.id);
+    return ids;
+  }
+
+  // Answers the read that is asked for.
+  void read(std::vector<outbox::message> rows, std::vector<outbox::message> due = {}) {
+    ASSERT_TRUE(take<do_read>()) << "no read was asked for";
+    outbox::read_answer a;
+    a.snap = {.xmin = 100, .next_xid = 100};
+    a.rows = std::move(rows);
+    a.due = std::move(due);
+    core_.read_answered(std::move(a), now_);
+    poll();
+  }
+
+  void lands(std::int64_t id, verdict what, doubt why = doubt::none, int code = 0) {
+    core_.landed({.ref = message(id).ref, .what = what, .why = why, .code = code, .text = "text"});
+    poll();
+  }
+
+  void pass(std::chrono::milliseconds d) {
+    now_ += d;
+    poll();
+  }
+
+  static options small() {
+    options o;
+    o.max_in_flight = 10;
+    o.batch_size = 5;
+    o.max_message_size = 1'000;
+    o.max_in_flight_bytes = 500;
+    return o;
+  }
+
+  core core_{small(), 1, [] { return 0.5; }};
+  time_point now_{1h};
+  std::vector<action> todo_;
+};
+
+}  // namespace outboxd::relay

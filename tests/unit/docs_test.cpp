@@ -1,0 +1,145 @@
+// The documents say what is so: every test and every file they name exists, and the page of log
+// events lists the events of the sources.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace outboxd::tests {
+namespace {
+
+namespace fs = std::filesystem;
+using names = std::set<std::string>;
+using testing::ElementsAre;
+using testing::IsEmpty;
+using testing::Not;
+
+const fs::path root = OUTBOXD_SOURCE_DIR;
+
+std::string content(const fs::path& file) {
+  std::ifstream in(file);
+  if (!in) throw std::runtime_error("cannot read " + file.string());
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// What the first group of the pattern matched, all over the text.
+names found(const std::string& text, const std::regex& pattern) {
+  return {std::sregex_token_iterator(text.begin(), text.end(), pattern, 1), {}};
+}
+
+std::vector<fs::path> files(std::initializer_list<const char*> folders, const std::regex& name) {
+  std::vector<fs::path> result;
+  for (const char* folder : folders) {
+    for (const auto& entry : fs::recursive_directory_iterator(root / folder)) {
+      if (entry.is_regular_file() && std::regex_match(entry.path().filename().string(), name))
+        result.push_back(entry.path());
+    }
+  }
+  return result;
+}
+
+std::vector<fs::path> documents() {
+  const std::regex markdown(R"(.*\.md)");
+  auto all = files({"docs", "examples"}, markdown);
+  for (const auto& entry : fs::directory_iterator(root)) {
+    if (std::regex_match(entry.path().filename().string(), markdown)) all.push_back(entry.path());
+  }
+  return all;
+}
+
+names tests_in(const std::string& source) {
+  names result;
+  const std::regex test(R"(\bTEST(?:_F|_P)?\(\s*(\w+)\s*,\s*(\w+)\s*\))");
+  for (std::sregex_iterator i(source.begin(), source.end(), test), end; i != end; ++i)
+    result.insert((*i)[1].str() + "." + (*i)[2].str());
+  return result;
+}
+
+names our_tests() {
+  names result;
+  for (const auto& file : files({"tests"}, std::regex(R"(.*\.[ch]pp)")))
+    result.merge(tests_in(content(file)));
+  return result;
+}
+
+// `suite.name_of_a_test`: the longest names of the text, so that `table.column` is not meant.
+names tests_named_in(const std::string& document) {
+  return found(document, std::regex(R"(`([a-z0-9_]+\.[a-z0-9]+(?:_[a-z0-9]+){2,})`)"));
+}
+
+// `folder/file.ext` and links to files; addresses elsewhere are not ours.
+names paths_named_in(const std::string& document) {
+  auto result = found(
+      document,
+      std::regex(R"(`((?:base|docs|examples|migrations|outbox|relay|service|tests)/[\w./-]*)`)"));
+  result.merge(found(document, std::regex(R"(\]\(([^)#:]+)\))")));
+  return result;
+}
+
+// Words joined by a dot in quotes; those of AMQP's methods are not events.
+names logged_events(const std::string& source) {
+  return found(
+      source,
+      std::regex(R"re("((?!(?:basic|channel|connection|exchange|confirm)\.)[a-z]+\.[a-z_]+)")re"));
+}
+
+names events_listed_in(const std::string& page) {
+  return found(page, std::regex(R"(\|\s*`([a-z]+\.[a-z_]+)`\s*\|)"));
+}
+
+names difference(const names& a, const names& b) {
+  names result;
+  std::set_difference(a.begin(), a.end(), b.begin(), b.end(), std::inserter(result, result.end()));
+  return result;
+}
+
+TEST(docs, every_test_they_name_exists) {
+  const auto ours = our_tests();
+  EXPECT_GT(ours.size(), 300u);
+  for (const auto& file : documents())
+    EXPECT_THAT(difference(tests_named_in(content(file)), ours), IsEmpty()) << file;
+  EXPECT_THAT(tests_named_in(content(root / "ARCHITECTURE.md")), Not(IsEmpty()));
+}
+
+TEST(docs, every_file_they_name_exists) {
+  for (const auto& file : documents()) {
+    for (const auto& path : paths_named_in(content(file))) {
+      EXPECT_TRUE(exists(root / path) || exists(file.parent_path() / path))
+          << file << " names " << path;
+    }
+  }
+}
+
+TEST(docs, the_page_of_log_events_lists_what_is_logged) {
+  names logged;
+  for (const auto& file : files({"outbox", "relay", "service"}, std::regex(R"(.*\.[ch]pp)")))
+    logged.merge(logged_events(content(file)));
+  const auto listed = events_listed_in(content(root / "docs/operations/events.md"));
+  EXPECT_GT(logged.size(), 20u);
+  EXPECT_THAT(difference(logged, listed), IsEmpty()) << "not in docs/operations/events.md";
+  EXPECT_THAT(difference(listed, logged), IsEmpty()) << "no longer logged";
+}
+
+TEST(docs, what_is_looked_for_is_recognised) {
+  EXPECT_THAT(tests_in("TEST_P(store_contract,\n       a_b) {\nTEST(docs, c_d) {"),
+              ElementsAre("docs.c_d", "store_contract.a_b"));
+  EXPECT_THAT(tests_named_in("`walls.files_stay_small` and `outbox.messages` and `o.a_b`"),
+              ElementsAre("walls.files_stay_small"));
+  EXPECT_THAT(paths_named_in("`relay/core.hpp`, [here](docs/x.md), [there](https://a.b/c)"),
+              ElementsAre("docs/x.md", "relay/core.hpp"));
+  EXPECT_THAT(logged_events("log_.warn(\"a.b\"); write_log(base::severity::info, \"c.d_e\", {});"
+                            "in_order(ok, \"basic.ack\", out); file.name \"a text. b\""),
+              ElementsAre("a.b", "c.d_e"));
+  EXPECT_THAT(events_listed_in("| `row.dead` | x |\n`no.event`"), ElementsAre("row.dead"));
+}
+
+}  // namespace
+}  // namespace outboxd::tests
