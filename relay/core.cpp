@@ -48,9 +48,10 @@ std::string describe(verdict what, int code, const std::string& text) {
 
 }  // namespace
 
-core::core(options opts, std::size_t lanes, std::function<double()> random)
+core::core(options opts, std::size_t lanes, std::function<double()> random,
+           std::size_t least_capacity)
     : opts_(opts),
-      capacity_(std::max<std::size_t>(1'024, 2 * opts.max_in_flight + opts.batch_size)),
+      capacity_(std::max<std::size_t>(least_capacity, 2 * opts.max_in_flight + opts.batch_size)),
       random_(std::move(random)),
       window_(lanes, opts.max_in_flight),
       wake_(opts.notify, opts.poll_interval) {}

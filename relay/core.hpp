@@ -58,8 +58,9 @@ struct died {
 
 class core {
  public:
-  // random: [0, 1), spreads the back-off.
-  core(options opts, std::size_t lanes, std::function<double()> random);
+  // random: [0, 1), spreads the back-off. least_capacity: so many rows fit into memory, or more.
+  core(options opts, std::size_t lanes, std::function<double()> random,
+       std::size_t least_capacity = 1'024);
 
   // ---- events ----
   void lead_gained(std::int64_t epoch, time_point now);
@@ -105,7 +106,8 @@ class core {
  private:
   // Coming in.
   std::size_t free_rows() const;
-  bool take_due(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
+  bool take_due(std::vector<outbox::message>& due, bool has_failed, std::int64_t read_to,
+                time_point now);
   bool take_skipped(const outbox::read_request& request, std::vector<outbox::message>& rows,
                     time_point now);
   std::size_t take_open(std::vector<outbox::message>& rows, time_point now, bool& found);
@@ -148,7 +150,7 @@ class core {
   outbox::wake wake_;
 
   std::optional<std::int64_t> epoch_;  // while leading
-  bool holds_known_ = false;  // the rows that have failed have been read
+  bool holds_known_ = false;           // the rows that have failed have been read
   bool draining_ = false;
 
   // Reading.

@@ -3,6 +3,7 @@
 #include "relay/core.hpp"
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace outboxd::relay {
@@ -99,9 +100,17 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that come back from a failure go first: the rest of their key is behind them.
-  bool found = take_due(request, *answer, now);
-  found |= take_skipped(request, answer->skipped, now);
+  constexpr auto everything = std::numeric_limits<std::int64_t>::max();
+  bool found_due = take_due(answer->due, true, everything, now);
+  bool found = take_skipped(request, answer->skipped, now);
   const std::size_t taken = take_open(answer->rows, now, found);
+  // Those that were scheduled take their place behind what has been read before them.
+  found_due |=
+      take_due(answer->due, false, outbox::reader::covered_by(request, *answer, taken), now);
+  found |= found_due;
+  // Due rows whose key is closed stay due: they must not hide the others for ever.
+  const bool clogged = !found_due && answer->due.size() >= due_limit_;
+  due_limit_ = clogged ? std::min(due_limit_ * 2, due_rows_max) : due_rows_min;
   reader_.answered(request, *answer, taken);
   rows_.read_answered();
 
@@ -117,24 +126,17 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-bool core::take_due(const outbox::read_request& request, outbox::read_answer& answer,
+// Those that have failed, or those that were only scheduled. A row of a key goes behind the earlier
+// ones, so those must have been read: everything up to `read_to` has.
+bool core::take_due(std::vector<outbox::message>& due, bool has_failed, std::int64_t read_to,
                     time_point now) {
-  std::vector<outbox::message>& due = answer.due;
-  const std::int64_t read_to = outbox::reader::covered_by(request, answer, answer.rows.size());
-  const std::size_t others = answer.rows.size() + answer.skipped.size();
   bool found = false;
   for (outbox::message& m : due) {
-    if (rows_.knows(m.ref) || free_rows() == 0) continue;
-    // A scheduled row goes behind the earlier rows of its key: those must have been read, and fit.
-    const bool scheduled = m.ordering_key && m.attempts == 0;
-    if (scheduled && (m.ref.id > read_to || free_rows() <= others)) continue;
-    if (m.ordering_key && !keys_.admit_due(m, free_rows())) continue;
+    if ((m.attempts > 0) != has_failed || rows_.knows(m.ref) || free_rows() == 0) continue;
+    if (m.ordering_key && (m.ref.id > read_to || !keys_.admit_due(m, free_rows()))) continue;
     take(std::move(m), now);
     found = true;
   }
-  // Due rows whose key is closed stay due: they must not hide the others for ever.
-  const bool clogged = !found && due.size() >= due_limit_;
-  due_limit_ = clogged ? std::min(due_limit_ * 2, due_rows_max) : due_rows_min;
   return found;
 }
 

@@ -17,7 +17,6 @@ namespace outboxd::tests {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::ElementsAre;
 using testing::Optional;
 
 class delivery : public testing::Test {
@@ -243,6 +242,7 @@ TEST_F(delivery,
        sixteen_writers_with_rollbacks_and_delays_lose_nothing_and_keep_the_order_of_each_key) {
   constexpr int writers = 16, transactions = 60;
   std::vector<std::thread> threads;
+  threads.reserve(writers);
   for (int w = 0; w < writers; ++w) {
     threads.emplace_back([&, w] {
       std::mt19937 engine(static_cast<unsigned>(w));

@@ -152,7 +152,7 @@ TEST_F(leadership_test, a_leader_that_hangs_loses_the_lead_and_its_decisions_cou
   outbox::pg_options options;
   options.url = [this] { return db_.url(); };
   options.schema = db_.schema();
-  outbox::pg_store store(context_.get_executor(), std::move(options));
+  outbox::pg_store store(context_.get_executor(), options);
   pqxx::connection writer(db_.url());
   pqxx::work tx(writer);
   const auto row = db_.insert(tx, text_row("x"));
@@ -210,7 +210,7 @@ TEST_F(leadership_test, waits_for_a_server_that_is_away_and_comes_back) {
   ASSERT_TRUE(a.wait_for(lead_state::connecting));
   instance b(context_, db_, "b");
   b.start();
-  ASSERT_TRUE(run_until(context_, 20s, [&] { return b.detail != ""; }));
+  ASSERT_TRUE(run_until(context_, 20s, [&] { return !b.detail.empty(); }));
   EXPECT_EQ(b.state, lead_state::connecting);
   shared_postgres().start();
   EXPECT_TRUE(run_until(context_, 30s, [&] {

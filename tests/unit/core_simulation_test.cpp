@@ -23,7 +23,10 @@ class simulation {
  public:
   simulation(unsigned seed, options o)
       : w_(seed),
-        core_(o, lanes, [this] { return std::uniform_real_distribution<>(0, 1)(w_.luck); }),
+        core_(
+            o, lanes, [this] { return std::uniform_real_distribution<>(0, 1)(w_.luck); },
+            // Little memory, so that keys are crowded out and read further later.
+            seed % 3 == 0 ? 1'024 : 1),
         lanes_(lanes) {
     gain_lead();
     for (lane_id l = 0; l < lanes; ++l) core_.lane_opened(l);
@@ -65,9 +68,7 @@ class simulation {
     std::string text;
     for (const auto& [id, r] : w_.table) {
       if (r.state == status::sent || r.state == status::rolled_back) continue;
-      text += "\n  id " + std::to_string(id) + " key " + r.msg.ordering_key.value_or("-") +
-              " state " + std::to_string(static_cast<int>(r.state)) + " attempts " +
-              std::to_string(r.msg.attempts);
+      text += "\n  " + w_.describe(id);
     }
     return text;
   }
@@ -121,7 +122,7 @@ class simulation {
     EXPECT_TRUE(lanes_[r.lane].open) << "published on a closed lane: " << r.msg.ref.id;
     if (r.msg.ordering_key) {
       const auto earlier = w_.overtaken_by(r.msg);
-      EXPECT_FALSE(earlier) << r.msg.ref.id << " overtakes " << earlier.value_or(0);
+      EXPECT_FALSE(earlier) << w_.describe(r.msg.ref.id) << " overtakes " << w_.describe(*earlier);
     }
     lanes_[r.lane].written.push_back(&r);
   }

@@ -95,6 +95,13 @@ struct world {
     r.due_at = now + std::chrono::milliseconds(any(0, 200));
   }
 
+  std::string describe(std::int64_t id) const {
+    const table_row& r = table.at(id);
+    return std::to_string(id) + " key " + r.msg.ordering_key.value_or("-") + " state " +
+           std::to_string(static_cast<int>(r.state)) + " attempts " +
+           std::to_string(r.msg.attempts) + (r.scheduled ? " scheduled" : "");
+  }
+
   // An earlier row of the key that can be seen and has not been confirmed.
   std::optional<std::int64_t> overtaken_by(const outbox::message& m) const {
     for (const auto& [id, r] : table) {

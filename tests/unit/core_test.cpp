@@ -80,10 +80,10 @@ TEST_F(core_test, a_returned_row_is_deferred_and_holds_its_key_and_no_other) {
 TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_its_key) {
   lead();
   read({message(1, "a"), message(2, "a")});
+  EXPECT_THAT(published(), ElementsAre(1));
   lands(1, verdict::nacked);
   take<do_decide>();
   core_.decided(std::vector{message(1).ref}, now_);
-  published();
   pass(500ms);
   auto due = message(1, "a");
   due.attempts = 1;

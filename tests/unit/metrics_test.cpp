@@ -14,9 +14,6 @@
 namespace outboxd::service {
 namespace {
 
-using testing::HasSubstr;
-using testing::Not;
-
 relay::status leading() {
   relay::status s;
   s.lead = outbox::lead_state::leading;
@@ -119,9 +116,9 @@ TEST(metrics, every_known_label_value_is_there_at_zero_from_the_start) {
   for (const auto& row : metrics_table()) {
     if (row.known_values.empty()) continue;
     for (const auto& value : split_values(row.known_values)) {
-      const auto labels = "{" + std::string(row.label) + "=\"" + value + "\"}";
-      const std::string suffix = row.kind == metric_kind::histogram ? "_count" : "";
-      const auto name = std::string(row.name) + suffix + labels;
+      std::string name(row.name);
+      name.append(row.kind == metric_kind::histogram ? "_count" : "");
+      name.append("{").append(row.label).append("=\"").append(value).append("\"}");
       ASSERT_TRUE(at_start.contains(name)) << name;
       EXPECT_EQ(at_start.at(name), "0") << name;
     }
