@@ -15,7 +15,9 @@ using namespace std::chrono_literals;
 constexpr std::size_t failed_rows_at_start = 200'000;  // more cannot be remembered one by one
 constexpr std::size_t closed_keys_at_most =
     65'536;  // beyond that nothing new is read until some are free
-constexpr std::size_t keys_per_read = 64;
+// Each walks the pending rows from its first one to the frontier: few at a time, or one statement
+// takes too long.
+constexpr std::size_t keys_per_read = 8;
 constexpr std::size_t due_rows_min = 256;
 constexpr std::size_t due_rows_max = 16'384;
 constexpr std::size_t inline_row_bytes = 64u << 10;

@@ -78,50 +78,28 @@ key_order::change key_order::add(row& r) {
 }
 
 key_order::change key_order::finish(row& r) {
-  const auto it = of(r);
-  key_state& k = it->second;
+  const auto it = take_out(r);
   change c;
-  k.rows.erase(&r);
-  std::erase(k.failed, r.msg.ref);
-  if (k.active == &r) k.active = nullptr;
-  promote(k, c);
+  promote(it->second, c);
   settle(it);
   return c;
 }
 
 key_order::change key_order::fail(row& r) {
-  const auto it = of(r);
-  key_state& k = it->second;
-  change c;
-  k.rows.erase(&r);
-  if (k.active == &r) k.active = nullptr;
-  const auto place = std::lower_bound(k.failed.begin(), k.failed.end(), r.msg.ref);
-  if (place == k.failed.end() || *place != r.msg.ref) k.failed.insert(place, r.msg.ref);
-  evict_behind(k, r.msg.ref.id, c);
-  promote(k, c);
-  settle(it);
-  return c;
+  const auto it = take_out(r);
+  remember_failed(it->second, r.msg.ref);
+  return close_behind(it, r.msg.ref.id);
 }
 
 key_order::change key_order::forget(row& r) {
-  const auto it = of(r);
-  key_state& k = it->second;
-  change c;
-  k.rows.erase(&r);
-  std::erase(k.failed, r.msg.ref);
-  if (k.active == &r) k.active = nullptr;
-  k.skipped = lower(k.skipped, r.msg.ref.id);
-  evict_behind(k, r.msg.ref.id, c);
-  promote(k, c);
-  settle(it);
-  return c;
+  const auto it = take_out(r);
+  it->second.skipped = lower(it->second.skipped, r.msg.ref.id);
+  return close_behind(it, r.msg.ref.id);
 }
 
 void key_order::hold(const std::string& key, const outbox::row_ref& failed) {
   const auto it = keys_.try_emplace(key).first;
-  auto& list = it->second.failed;
-  const auto place = std::lower_bound(list.begin(), list.end(), failed);
-  if (place == list.end() || *place != failed) list.insert(place, failed);
+  remember_failed(it->second, failed);
   settle(it);
 }
 
@@ -183,6 +161,19 @@ void key_order::reset() {
   }
 }
 
+void key_order::remember_failed(key_state& k, const outbox::row_ref& ref) {
+  const auto place = std::lower_bound(k.failed.begin(), k.failed.end(), ref);
+  if (place == k.failed.end() || *place != ref) k.failed.insert(place, ref);
+}
+
+key_order::change key_order::close_behind(table::iterator it, std::int64_t id) {
+  change c;
+  evict_behind(it->second, id, c);
+  promote(it->second, c);
+  settle(it);
+  return c;
+}
+
 void key_order::promote(key_state& k, change& c) {
   if (k.active != nullptr || k.rows.empty()) return;
   k.active = *k.rows.begin();
@@ -202,9 +193,14 @@ void key_order::evict_behind(key_state& k, std::int64_t id, change& c) {
   }
 }
 
-key_order::table::iterator key_order::of(const row& r) {
+// The row is neither in its key's queue nor among the failed any more.
+key_order::table::iterator key_order::take_out(row& r) {
   const auto it = keys_.find(*r.msg.ordering_key);
   BOOST_ASSERT(it != keys_.end());
+  key_state& k = it->second;
+  k.rows.erase(&r);
+  std::erase(k.failed, r.msg.ref);
+  if (k.active == &r) k.active = nullptr;
   return it;
 }
 

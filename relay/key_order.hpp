@@ -87,7 +87,9 @@ class key_order {
   static bool room_for(const key_state& k, std::size_t free_rows);
   static void promote(key_state& k, change& c);
   static void evict_behind(key_state& k, std::int64_t id, change& c);
-  table::iterator of(const row& r);
+  static void remember_failed(key_state& k, const outbox::row_ref& ref);
+  table::iterator take_out(row& r);
+  change close_behind(table::iterator it, std::int64_t id);
   // Recounts, queues the key for reading when it is ripe, forgets it when nothing is left to
   // remember.
   void settle(table::iterator it);
