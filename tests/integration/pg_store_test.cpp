@@ -145,8 +145,8 @@ TEST_F(pg_store_test, a_row_that_is_locked_does_not_block_for_ever) {
   const auto ref = insert(text_row("a"));
   pqxx::connection connection(db_.url());
   {
-    pqxx::work operator_(connection);
-    operator_.exec("SELECT FROM outbox.messages FOR UPDATE");
+    pqxx::work somebody_else(connection);
+    somebody_else.exec("SELECT FROM outbox.messages FOR UPDATE");
     EXPECT_EQ(settle(*s, ref).error().kind, failure_kind::unavailable);
   }
   EXPECT_EQ(settle(*s, ref).value(), 1u);

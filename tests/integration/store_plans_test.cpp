@@ -44,8 +44,9 @@ class store_plans : public testing::TestWithParam<table_state> {
   store_plans() {
     db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
     for (const auto& sql : GetParam().made_by) db_.run(sql);
-    for (const auto& [name, value] : outbox::plan_settings())
-      db_.run("SET " + name + " = " + value);
+    for (const auto& [name, value] : outbox::plan_settings()) {
+      db_.run(std::string("SET ").append(name).append(" = ").append(value));
+    }
   }
 
   std::string plan_of(const outbox::statement& s, const std::string& values) {

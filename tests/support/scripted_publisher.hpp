@@ -93,6 +93,7 @@ class scripted_publisher final : public relay::publisher {
   void settle(relay::lane_id id, const std::vector<std::int64_t>& rows, relay::verdict what,
               int code = 0, const std::string& text = {}) {
     std::vector<relay::outcome> batch;
+    batch.reserve(rows.size());
     for (const std::int64_t row : rows)
       batch.push_back({take(id, row), what, relay::doubt::none, code, text});
     events_->outcomes(id, batch);

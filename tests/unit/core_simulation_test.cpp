@@ -149,6 +149,7 @@ class simulation {
     step(load_, [this](const auto& refs) -> std::function<void()> {
       if (fails()) return [this] { core_.bodies_loaded(away(), w_.now); };
       std::vector<outbox::loaded_body> bodies;
+      bodies.reserve(refs.size());
       for (const auto& ref : refs) bodies.push_back({ref, "body"});
       return [this, bodies] { core_.bodies_loaded(bodies, w_.now); };
     });
