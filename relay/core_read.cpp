@@ -217,7 +217,8 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
 // ---- what to do ----
 
 bool core::reads_when_due() const {
-  const bool room = rows_.size() == 0 || free_rows() >= capacity_ / 4;
+  const bool room = rows_.size() == 0 || (free_rows() >= capacity_ / 4 &&
+                                          rows_.header_bytes() < opts_.max_in_flight_bytes / 2);
   return leading() && holds_known_ && !draining_ && !read_out_ && room;
 }
 

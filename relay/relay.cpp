@@ -188,7 +188,7 @@ void relay::impl::drain(std::chrono::milliseconds limit, std::function<void(drai
   pump();
 }
 
-// The broker first: what it still confirms while closing is written before the lead is given away.
+// The broker first: nobody else may lead while we could still publish.
 void relay::impl::finish_drain(drain_result result) {
   if (std::exchange(stopping_, true)) return;
   drain_timer_.cancel();

@@ -21,6 +21,7 @@ class row_table {
     r->msg = std::move(message);
     r->read_at = now;
     bytes_ += r->msg.body.size();
+    header_bytes_ += headers_of(*r);
     row& added = *r;
     rows_.emplace(added.msg.ref, std::move(r));
     return added;
@@ -34,6 +35,7 @@ class row_table {
   void remove(row& r) {
     if (read_out_) gone_.insert(r.msg.ref);
     bytes_ -= r.msg.body.size();
+    header_bytes_ -= headers_of(r);
     rows_.erase(outbox::row_ref(r.msg.ref));
   }
 
@@ -61,13 +63,18 @@ class row_table {
   }
 
   std::size_t size() const { return rows_.size(); }
+  // Of bodies, and of headers: those come with the rows, whatever their size.
   std::size_t bytes() const { return bytes_; }
+  std::size_t header_bytes() const { return header_bytes_; }
   const auto& all() const { return rows_; }
 
  private:
+  static std::size_t headers_of(const row& r) { return r.msg.headers ? r.msg.headers->size() : 0; }
+
   std::unordered_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
   std::unordered_set<outbox::row_ref, outbox::row_ref_hash> gone_;
   std::size_t bytes_ = 0;
+  std::size_t header_bytes_ = 0;
   bool read_out_ = false;
 };
 

@@ -190,6 +190,21 @@ TEST_F(core_test, large_bodies_are_read_only_as_far_as_the_budget_goes) {
   EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(3).ref));
 }
 
+TEST_F(core_test, it_reads_no_further_while_headers_fill_half_of_the_budget) {
+  lead();
+  auto m = message(1);
+  m.headers = "{\"h\": \"" + std::string(300, 'x') + "\"}";
+  read({m});
+  pass(10ms);
+  EXPECT_FALSE(take<do_read>());
+  published();
+  lands(1, verdict::confirmed);
+  take<do_settle>();
+  core_.settled(std::size_t{1}, now_);
+  poll();
+  EXPECT_TRUE(take<do_read>());
+}
+
 TEST_F(core_test, a_body_that_is_gone_from_the_table_takes_its_row_along) {
   lead();
   auto m = message(1);
