@@ -30,7 +30,8 @@ wake::advice wake::read_done(bool found, bool more) {
   switch (state_) {
     case state::busy:
       state_ = state::trying;
-      // An earlier question may still be out, overtaken by work: its answer serves as well as a new one.
+      // An earlier question may still be out, overtaken by work: its answer serves as well as a new
+      // one.
       return {.try_lock = !std::exchange(asked_, true)};
     case state::confirming:
       state_ = state::idle;

@@ -263,11 +263,10 @@ END
 
 # Serving means: it answers a protocol header. (The listeners are opened last in the boot.)
 rabbitmq_serving() {
-  local byte
   {
     exec 9<>"/dev/tcp/127.0.0.1/$(<"$1/rabbitmq/port")" &&
       printf 'AMQP\x00\x00\x09\x01' >&9 &&
-      LC_ALL=C read -r -N 1 -t 2 -u 9 byte
+      LC_ALL=C read -r -N 1 -t 2 -u 9 _
   } 2>/dev/null || return 1
   exec 9>&-
 }
