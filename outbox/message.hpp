@@ -43,10 +43,11 @@ struct message {
   std::string routing_key;
   std::optional<std::string> ordering_key;
 
-  // Sent byte for byte. Large bodies are read only when they are about to be published: until then
-  // body_loaded is false and only body_size (bytes) is known.
+  // Sent byte for byte. Large bodies and headers are read only when they are about to be published:
+  // until then body_loaded is false and only their sizes (bytes) are known.
   std::string body;
   std::size_t body_size = 0;
+  std::size_t headers_size = 0;
   bool body_loaded = false;
   bool is_binary = false;  // payload_bytes, not payload: decides the default content type
 
@@ -59,6 +60,8 @@ struct message {
   std::chrono::system_clock::time_point created_at;  // database clock
   std::chrono::microseconds age{0};                  // database clock, when the row was read
   int attempts = 0;                                  // failed attempts so far; 0 while pending
+  std::chrono::microseconds failing_for{0};          // since its first failure, when it was read
+  std::chrono::microseconds due_at{0};  // of a deferred row: since the epoch, database clock
 };
 
 }  // namespace outboxd::outbox

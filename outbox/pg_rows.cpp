@@ -137,14 +137,14 @@ read_answer decode_read(const pqxx::result& rows) {
 
 std::vector<loaded_body> decode_bodies(const pqxx::result& rows) {
   std::vector<loaded_body> bodies;
-  for (const auto& r : rows) bodies.push_back({ref(r[0], r[1]), body(r[2], r[3])});
+  for (const auto& r : rows) bodies.push_back({ref(r[0], r[1]), body(r[2], r[3]), std::nullopt});
   return bodies;
 }
 
 std::vector<failed_row> decode_failed(const pqxx::result& rows) {
   std::vector<failed_row> failed;
   for (const auto& r : rows) {
-    failed.push_back({ref(r[0], r[1]), text(r[2]), text(r[3]), optional_text(r[4])});
+    failed.push_back({ref(r[0], r[1]), false, text(r[2]), text(r[3]), optional_text(r[4])});
   }
   return failed;
 }

@@ -148,7 +148,8 @@ void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded
       std::move(done));
 }
 
-void pg_store::load_failed(std::size_t limit, handler<std::vector<failed_row>> done) {
+void pg_store::load_failed(std::int64_t /*after*/, bool /*dead_too*/, std::size_t limit,
+                           handler<std::vector<failed_row>> done) {
   impl_->reading_.submit<std::vector<failed_row>>(
       "load_failed",
       [sql = impl_->sql_, limit](session& db) {

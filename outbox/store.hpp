@@ -34,6 +34,31 @@ struct key_read {
   std::size_t limit = 0;
 };
 
+// Where rows go: an exchange and a routing key, or (none) every routing key of that exchange.
+struct destination {
+  std::string exchange;
+  std::optional<std::string> routing_key;
+  friend bool operator==(const destination&, const destination&) = default;
+};
+
+// Pending rows with after < id <= frontier: rows that were skipped, read again. Walks the pending
+// rows in the order of their ids and stops at the first of its limits, so that one statement never
+// takes long, however many rows wait.
+struct scan {
+  std::int64_t after = 0;
+  std::size_t rows = 0;              // at most so many come back,
+  std::size_t visited = 0;           // and at most so many are looked at
+  std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows, but for
+  std::vector<destination> without;  // rows without an ordering key that go to one of these
+};
+
+// A place in the order of the rows that are due: (due_at, id), ascending.
+struct due_position {
+  std::chrono::microseconds due_at{0};  // since the epoch, database clock
+  std::int64_t id = 0;
+  friend auto operator<=>(const due_position&, const due_position&) = default;
+};
+
 // Of the statement that read the rows. xmin: every transaction below it has ended
 // (pg_current_snapshot, PostgreSQL docs, functions-info). next_xid: no transaction had this id or a
 // higher one when the rows were read. It is not the snapshot's xmax, which is one above the last
@@ -49,9 +74,14 @@ struct read_request {
   std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier),
   std::size_t limit = 0;       // together at most so many, lowest ids first
   std::vector<key_read> keys;  // skipped rows of keys that are free again, lowest ids first
-  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id
-  std::size_t inline_row_bytes = 0;    // bodies up to this size come with the row,
-  std::size_t inline_total_bytes = 0;  // as long as they add up to no more than this
+  std::optional<scan> below;   // skipped rows below the frontier
+  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id,
+  std::optional<due_position> due_after;  // behind this one only
+  // Scheduled rows (they have never failed) that are due later than this from now; 0: no limit.
+  std::chrono::milliseconds max_delay{0};
+  // Bodies and headers come with the row if together they are no larger than this,
+  std::size_t inline_row_bytes = 0;
+  std::size_t inline_total_bytes = 0;  // and as long as they add up to no more than this
 };
 
 struct read_answer {
@@ -60,6 +90,11 @@ struct read_answer {
   std::vector<message> due;
   std::vector<message>
       skipped;  // answers to keys: grouped by key in the order asked, ascending by id
+  std::vector<message> below;     // answers to the scan, ascending by id
+  std::int64_t below_to = 0;      // every row that the scan asks for, up to this id, is in `below`
+  std::vector<message> too_late;  // beyond max_delay, farthest first, a hundred at most, no bodies
+  std::chrono::microseconds now{
+      0};  // since the epoch, database clock: what due_at is compared with
   std::optional<std::chrono::milliseconds>
       next_due_in;  // earliest deferred row that is not yet due
 };
@@ -67,6 +102,7 @@ struct read_answer {
 struct loaded_body {
   row_ref ref;
   std::string body;
+  std::optional<std::string> headers;
 };
 
 enum class fate { deferred, dead };
@@ -75,15 +111,18 @@ enum class fate { deferred, dead };
 // was null, and for `deferred` sets due_at to its own clock plus retry_in.
 struct decision {
   row_ref ref;
+  int attempts = 0;  // of the row when it was read: about a row that has changed since, nothing is
+                     // decided. Repeated after a doubtful answer, it changes nothing twice.
   fate what = fate::deferred;
   std::chrono::milliseconds retry_in{0};
   std::string last_error;  // "returned: 312 NO_ROUTE", for people; at most 1,000 bytes are kept
 };
 
-// A row that has failed and waits: it holds its key (after a take-over the holds are rebuilt from
-// these).
+// A row that has failed and waits, or (dead) was given up: it holds its key. After a take-over the
+// holds are rebuilt from these.
 struct failed_row {
   row_ref ref;
+  bool dead = false;
   std::string exchange;
   std::string routing_key;
   std::optional<std::string> ordering_key;
@@ -105,19 +144,22 @@ class store {
 
   virtual void read(read_request request, handler<read_answer> done) = 0;
 
-  // The bodies of those rows that still exist; rows that are gone are left out.
+  // Bodies and headers of those rows that still exist; rows that are gone are left out.
   virtual void load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded_body>> done) = 0;
 
-  // Every row with status deferred and attempts > 0, ascending by id, at most limit.
-  virtual void load_failed(std::size_t limit, handler<std::vector<failed_row>> done) = 0;
+  // Every row with status deferred and attempts > 0, and with `dead_too` those that are dead and
+  // have an ordering key: id > after, ascending by id, at most limit.
+  virtual void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
+                           handler<std::vector<failed_row>> done) = 0;
 
   // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent,
   // or deletes them when the retention is 0. Rows that are gone or belong to another message_id are
   // left alone. Answers with the number of rows changed.
   virtual void settle(std::vector<row_ref> rows, handler<std::size_t> done) = 0;
 
-  // Decisions take effect only while `epoch` is the current one, and only on rows still pending or
-  // deferred. Answers with the rows that were changed.
+  // Decisions take effect only while `epoch` is the current one, and only on rows that are still
+  // pending or deferred, with as many attempts as the decision says. Answers with the rows that
+  // were changed, and those that the same decision had changed before.
   virtual void decide(std::int64_t epoch, std::vector<decision> decisions,
                       handler<std::vector<row_ref>> done) = 0;
 

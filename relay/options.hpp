@@ -14,6 +14,10 @@ struct options {
   std::size_t max_message_size = 16u << 20;             // larger bodies are dead, reason too_large
   std::chrono::milliseconds retry_min{500};             // back-off of a failed row, first
   std::chrono::milliseconds retry_max{60'000};          // and longest
+  std::chrono::milliseconds give_up_after{0};           // a failing row is dead then; 0: never
+  std::chrono::milliseconds max_delay{0};               // scheduled further away: dead; 0: no limit
+  bool pipelined = false;                               // OUTBOX_ORDERING
+  bool block_on_dead = false;                           // OUTBOX_ON_DEAD: a dead row holds its key
   std::chrono::milliseconds poll_interval{1'000};       // when idle
   bool notify = true;                                   // false: OUTBOX_WAKE=poll, no wake lock
   std::chrono::milliseconds retention{24 * 3'600'000};  // 0: rows are deleted on ack, no purge

@@ -42,10 +42,18 @@ class publisher {
  public:
   virtual ~publisher() = default;
 
+  // Lanes 0 … lanes()-1 carry the traffic. One more, number lanes(), is the quarantine: for rows
+  // that have failed, for probes of a destination that is held, and for the suspects after the
+  // broker closed a channel. Whatever happens there leaves the others alone.
   virtual std::size_t lanes() const = 0;
 
   // Connects every lane, and again for ever with back-off, until stop(). Call once.
   virtual void start(publisher_events& events) = 0;
+
+  // Whether the quarantine is needed: it connects when asked for the first time, and closes itself
+  // (lane_closed with connection_lost, nothing in flight) when it is not wanted any more.
+  // Idempotent.
+  virtual void want_quarantine(bool) {}
 
   // Precondition: the lane is open, not blocked, and the body is loaded. The message must stay
   // alive and unchanged until its outcome.

@@ -79,7 +79,7 @@ void relay::impl::obey(action& a) {
   } else if (auto* load = std::get_if<do_load_bodies>(&a)) {
     store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
   } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
-    store_.load_failed(holds->limit, then(&impl::on_failed_rows));
+    store_.load_failed(0, false, holds->limit, then(&impl::on_failed_rows));
   } else if (auto* publish = std::get_if<do_publish>(&a)) {
     metrics_.published(publish->what->msg.body_size);
     broker_.publish(publish->what->lane, publish->what->msg);

@@ -10,15 +10,16 @@
 namespace outboxd::relay {
 
 enum class verdict {
-  confirmed,    // acknowledged by the broker and not returned
-  returned,     // mandatory and unroutable (basic.return, 312)
-  nacked,       // basic.nack: at least one queue refused it
-  no_exchange,  // 404: the exchange does not exist
-  forbidden,    // 403: the user may not write there
-  refused,      // the broker closed a channel or connection over this very row
-  too_large,    // over OUTBOX_MAX_MESSAGE_SIZE, found by us, never sent
-  invalid,      // could not be encoded, found by us, never sent
-  unknown,      // the broker may or may not have it: it will be sent again
+  confirmed,       // acknowledged by the broker and not returned
+  returned,        // mandatory and unroutable (basic.return, 312)
+  nacked,          // basic.nack: at least one queue refused it
+  no_exchange,     // 404: the exchange does not exist
+  forbidden,       // 403: the user may not write there
+  refused,         // the broker closed a channel or connection over this very row
+  too_large,       // over OUTBOX_MAX_MESSAGE_SIZE, found by us, never sent
+  invalid,         // could not be encoded, found by us, never sent
+  delay_too_long,  // scheduled further away than OUTBOX_MAX_DELAY, never sent
+  unknown,         // the broker may or may not have it: it will be sent again
 };
 
 enum class doubt { none, timeout, connection_lost, channel_closed };
@@ -41,6 +42,8 @@ constexpr std::string_view to_string(verdict v) {
       return "too_large";
     case verdict::invalid:
       return "invalid";
+    case verdict::delay_too_long:
+      return "delay_too_long";
     case verdict::unknown:
       return "unknown";
   }
@@ -65,7 +68,7 @@ struct outcome {
   outbox::row_ref ref;
   verdict what = verdict::unknown;
   doubt why = doubt::none;  // only with unknown
-  int code = 0;             // the broker's reply code, where there is one
+  int code = 0;             // the broker's reply code, where there is one, also with unknown
   std::string text;         // the broker's text or our reason, for last_error; never a payload
 };
 

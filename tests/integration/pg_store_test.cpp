@@ -52,7 +52,7 @@ class pg_store_test : public testing::Test {
   }
   base::result<std::vector<outbox::row_ref>> kill(outbox::pg_store& s, outbox::row_ref ref) {
     return answer_of<std::vector<outbox::row_ref>>([&](auto done) {
-      s.decide(0, {{ref, outbox::fate::dead, {}, "refused"}}, done);
+      s.decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}}, done);
     });
   }
   base::result<outbox::backlog> measure(outbox::pg_store& s) {
@@ -88,8 +88,8 @@ TEST_F(pg_store_test, the_role_of_the_relay_may_do_all_it_needs) {
     EXPECT_EQ(measure(*s).value().dead, 1);
     EXPECT_TRUE(
         answer_of<std::vector<outbox::loaded_body>>([&](auto done) { s->load_bodies({a}, done); }));
-    EXPECT_TRUE(
-        answer_of<std::vector<outbox::failed_row>>([&](auto done) { s->load_failed(1, done); }));
+    EXPECT_TRUE(answer_of<std::vector<outbox::failed_row>>(
+        [&](auto done) { s->load_failed(0, false, 1, done); }));
     EXPECT_EQ(answer_of<std::size_t>([&](auto done) { s->purge(-1h, -1h, 10, done); }).value(), 2u);
     EXPECT_THAT(operations, testing::Contains("settle"));
   }
@@ -156,7 +156,7 @@ TEST_F(pg_store_test, a_broken_text_of_the_broker_does_not_stop_a_decision) {
   const auto s = store();
   const auto ref = insert(text_row("a"));
   const auto changed = answer_of<std::vector<outbox::row_ref>>([&](auto done) {
-    s->decide(0, {{ref, outbox::fate::dead, {}, std::string("bad \xff\0 \"text\\", 13)}}, done);
+    s->decide(0, {{ref, 0, outbox::fate::dead, {}, std::string("bad \xff\0 \"text\\", 13)}}, done);
   });
   EXPECT_EQ(changed.value().size(), 1u);
   EXPECT_EQ(db_.value("SELECT last_error FROM \"outbox\".messages"), "bad ?? \"text\\");

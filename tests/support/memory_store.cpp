@@ -215,20 +215,23 @@ void memory_store::load_bodies(std::vector<row_ref> rows,
   answer<std::vector<outbox::loaded_body>>("load_bodies", std::move(done), [&] {
     std::vector<outbox::loaded_body> bodies;
     for (const auto& ref : rows) {
-      if (const auto* row = open_row(ref)) bodies.push_back({ref, row->data.body});
+      if (const auto* row = open_row(ref))
+        bodies.push_back({ref, row->data.body, row->data.headers});
     }
     return bodies;
   });
 }
 
-void memory_store::load_failed(std::size_t limit, handler<std::vector<outbox::failed_row>> done) {
+void memory_store::load_failed(std::int64_t /*after*/, bool /*dead_too*/, std::size_t limit,
+                               handler<std::vector<outbox::failed_row>> done) {
   answer<std::vector<outbox::failed_row>>("load_failed", std::move(done), [&] {
     const auto rows = select(limit, [](const memory_row& row) {
       return row.status == row_status::deferred && row.data.attempts > 0;
     });
     std::vector<outbox::failed_row> failed;
     failed.reserve(rows.size());
-    for (const auto& m : rows) failed.push_back({m.ref, m.exchange, m.routing_key, m.ordering_key});
+    for (const auto& m : rows)
+      failed.push_back({m.ref, false, m.exchange, m.routing_key, m.ordering_key});
     return failed;
   });
 }

@@ -66,7 +66,8 @@ class memory_store final : public outbox::store {
   void read(outbox::read_request request, handler<outbox::read_answer> done) override;
   void load_bodies(std::vector<outbox::row_ref> rows,
                    handler<std::vector<outbox::loaded_body>> done) override;
-  void load_failed(std::size_t limit, handler<std::vector<outbox::failed_row>> done) override;
+  void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
+                   handler<std::vector<outbox::failed_row>> done) override;
   void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override;
   void decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
               handler<std::vector<outbox::row_ref>> done) override;

@@ -61,10 +61,10 @@ class store_contract : public testing::TestWithParam<harness_factory> {
   }
   static outbox::decision deferred(outbox::row_ref ref,
                                    std::chrono::milliseconds in = std::chrono::hours(1)) {
-    return {ref, outbox::fate::deferred, in, "returned"};
+    return {ref, 0, outbox::fate::deferred, in, "returned"};
   }
   static outbox::decision dead(outbox::row_ref ref) {
-    return {ref, outbox::fate::dead, {}, "refused"};
+    return {ref, 0, outbox::fate::dead, {}, "refused"};
   }
 
   outbox::read_answer read(const outbox::read_request& request) {
@@ -80,7 +80,7 @@ class store_contract : public testing::TestWithParam<harness_factory> {
   }
   std::vector<outbox::failed_row> load_failed(std::size_t limit) {
     return answer_of<std::vector<outbox::failed_row>>(
-               [&](auto done) { world_->subject().load_failed(limit, done); })
+               [&](auto done) { world_->subject().load_failed(0, false, limit, done); })
         .value();
   }
   std::size_t settle(std::vector<outbox::row_ref> rows) {

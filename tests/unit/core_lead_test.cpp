@@ -150,10 +150,9 @@ TEST_F(core_test, a_deferral_under_an_earlier_lead_told_under_the_next_holds_not
   poll();
   EXPECT_EQ(core_.held_keys(), 0u);
   todo_.clear();
-  core_.read_answered(
-      outbox::read_answer{
-          .snap = {}, .rows = {message(2, "k")}, .due = {}, .skipped = {}, .next_due_in = {}},
-      now_);
+  outbox::read_answer answer;
+  answer.rows = {message(2, "k")};
+  core_.read_answered(std::move(answer), now_);
   poll();
   EXPECT_THAT(published(), ElementsAre(2));
 }

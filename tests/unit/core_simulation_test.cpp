@@ -150,7 +150,7 @@ class simulation {
       if (fails()) return [this] { core_.bodies_loaded(away(), w_.now); };
       std::vector<outbox::loaded_body> bodies;
       bodies.reserve(refs.size());
-      for (const auto& ref : refs) bodies.push_back({ref, "body"});
+      for (const auto& ref : refs) bodies.push_back({ref, "body", std::nullopt});
       return [this, bodies] { core_.bodies_loaded(bodies, w_.now); };
     });
     step(holds_, [this](std::size_t) -> std::function<void()> {
@@ -158,7 +158,7 @@ class simulation {
       std::vector<outbox::failed_row> failed;
       for (const auto& [id, r] : w_.table) {
         if (r.state == status::deferred && r.msg.attempts > 0)
-          failed.push_back({r.msg.ref, "", "", r.msg.ordering_key});
+          failed.push_back({r.msg.ref, false, "", "", r.msg.ordering_key});
       }
       return [this, failed] { core_.failed_loaded(failed, w_.now); };
     });

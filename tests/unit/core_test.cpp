@@ -180,9 +180,10 @@ TEST_F(core_test, large_bodies_are_read_only_as_far_as_the_budget_goes) {
   read(std::move(rows));
   EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(1).ref, message(2).ref));
   EXPECT_THAT(published(), IsEmpty());
-  core_.bodies_loaded(std::vector<outbox::loaded_body>{{message(1).ref, std::string(240, 'x')},
-                                                       {message(2).ref, std::string(240, 'x')}},
-                      now_);
+  core_.bodies_loaded(
+      std::vector<outbox::loaded_body>{{message(1).ref, std::string(240, 'x'), std::nullopt},
+                                       {message(2).ref, std::string(240, 'x'), std::nullopt}},
+      now_);
   poll();
   EXPECT_THAT(published(), ElementsAre(1, 2));
   EXPECT_FALSE(take<do_load_bodies>());
