@@ -105,10 +105,14 @@ struct loaded_body {
   std::optional<std::string> headers;
 };
 
-enum class fate { deferred, dead };
+enum class fate {
+  deferred,  // tried again after retry_in
+  dead,
+  pending,  // it fell due, but has to wait for others: takes its place among those that wait
+};
 
-// A decision about a row that failed: the database adds one to attempts, sets failing_since if it
-// was null, and for `deferred` sets due_at to its own clock plus retry_in.
+// A decision about a row. One that failed (deferred, dead): the database adds one to attempts, sets
+// failing_since if it was null, and for `deferred` sets due_at to its own clock plus retry_in.
 struct decision {
   row_ref ref;
   int attempts = 0;  // of the row when it was read: about a row that has changed since, nothing is

@@ -42,7 +42,7 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       row_log_(log, 10s),
       metrics_(metrics),
       core_(opts, broker.lanes(), dice()),
-      lanes_(broker.lanes()),
+      lanes_(broker.lanes() + 1),
       poll_timer_(executor),
       housekeeping_(executor),
       drain_timer_(executor) {}
@@ -79,7 +79,7 @@ void relay::impl::obey(action& a) {
   } else if (auto* load = std::get_if<do_load_bodies>(&a)) {
     store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
   } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
-    store_.load_failed(0, false, holds->limit, then(&impl::on_failed_rows));
+    store_.load_failed(holds->after, holds->dead_too, holds->limit, then(&impl::on_failed_rows));
   } else if (auto* publish = std::get_if<do_publish>(&a)) {
     metrics_.published(publish->what->msg.body_size);
     broker_.publish(publish->what->lane, publish->what->msg);
@@ -87,6 +87,10 @@ void relay::impl::obey(action& a) {
     store_.settle(std::move(settle->rows), then(&impl::on_settled));
   } else if (auto* decide = std::get_if<do_decide>(&a)) {
     store_.decide(decide->epoch, std::move(decide->decisions), then(&impl::on_decided));
+  } else if (auto* quarantine = std::get_if<do_want_quarantine>(&a)) {
+    broker_.want_quarantine(quarantine->wanted);
+  } else if (auto* tell = std::get_if<do_tell>(&a)) {
+    note_hold(tell->what);
   } else if (std::holds_alternative<do_try_wake_lock>(a)) {
     leadership_.try_wake_lock([weak = weak_from_this()](base::result<bool> got) {
       if (const auto self = weak.lock()) {
@@ -113,15 +117,15 @@ void relay::impl::note_store(const base::result<T>& r) {
 }
 
 void relay::impl::on_read(base::result<outbox::read_answer> r) {
-  if (r.has_value()) metrics_.read(r->rows.size() + r->due.size() + r->skipped.size());
+  if (r.has_value()) metrics_.read(r->rows.size() + r->due.size() + r->below.size());
   core_.read_answered(std::move(r), clock_now());
 }
 
 void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
   for (const died& d : core_.decided(r, clock_now())) {
     metrics_.died(d.why);
-    if (d.why == verdict::too_large)
-      metrics_.failed(d.why);  // found here, the publisher never saw it
+    // Found here: the publisher never saw it.
+    if (d.why == verdict::too_large || d.why == verdict::delay_too_long) metrics_.failed(d.why);
     row_log_.warn("row.dead", {{"id", d.ref.id},
                                {"message_id", boost::uuids::to_string(d.ref.message_id)},
                                {"reason", to_string(d.why)},

@@ -65,7 +65,7 @@ void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::stri
   l.shown = {
       .open = false, .blocked = false, .detail = text.empty() ? std::string(to_string(why)) : text};
   if (why == doubt::channel_closed) metrics_.broker_channel_error(code);
-  core_.lane_closed(lane);
+  core_.lane_closed(lane, why, clock_now());
   pump();
 }
 
@@ -94,7 +94,7 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
     }
     if (r != nullptr && o.what != verdict::confirmed && o.what != verdict::unknown)
       note_failure(o, r->msg, o.what);
-    const verdict what = core_.landed(o);
+    const verdict what = core_.landed(o, now);
     if (what == verdict::unknown) metrics_.unknown(o.why);
     if (what != verdict::unknown && o.what == verdict::unknown) metrics_.failed(what);
   }
@@ -111,6 +111,21 @@ void relay::impl::note_failure(const outcome& o, const outbox::message& m, verdi
                                {"error", o.text}});
 }
 
+void relay::impl::note_hold(const hold_event& e) {
+  const std::string routing_key = e.what.where.routing_key.value_or("*");
+  if (e.began) {
+    log_.warn("destination.held", {{"exchange", e.what.where.exchange},
+                                   {"routing_key", routing_key},
+                                   {"reason", e.what.reason}});
+  } else {
+    log_.info("destination.released",
+              {{"exchange", e.what.where.exchange},
+               {"routing_key", routing_key},
+               {"probes", e.what.probes},
+               {"held_ms", since(e.what.since, clock_now()).count() / 1000}});
+  }
+}
+
 // ---- what operators see ----
 
 status relay::impl::current() const {
@@ -119,7 +134,7 @@ status relay::impl::current() const {
   s.lead = lead_;
   s.lead_detail = lead_detail_;
   s.draining = draining_;
-  for (const lane_info& l : lanes_) s.lanes.push_back(l.shown);
+  for (std::size_t i = 0; i + 1 < lanes_.size(); ++i) s.lanes.push_back(lanes_[i].shown);
   s.store_ok = store_ok_;
   s.store_detail = store_detail_;
   s.rows_in_memory = core_.rows_in_memory();
