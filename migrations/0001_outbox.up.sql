@@ -143,14 +143,14 @@ COMMENT ON COLUMN "outbox".messages.last_error IS 'Why it failed last, for peopl
 CREATE INDEX messages_pending ON "outbox".messages (id) WHERE status = 'pending';
 CREATE INDEX messages_due ON "outbox".messages (due_at, id) WHERE status = 'deferred';
 CREATE INDEX messages_failed ON "outbox".messages (id) WHERE status = 'deferred' AND attempts > 0;
-CREATE INDEX messages_dead ON "outbox".messages (id) WHERE status = 'dead';
+CREATE INDEX messages_dead ON "outbox".messages ((ordering_key IS NOT NULL), id) WHERE status = 'dead';
 
 COMMENT ON INDEX "outbox".messages_pkey IS 'Settling, and purging by ranges of ids';
 COMMENT ON INDEX "outbox".messages_pending IS 'What is to be published, in order';
 COMMENT ON INDEX "outbox".messages_due IS
   'What is due, in order; with the id, so that a million rows scheduled for one instant need no sort';
 COMMENT ON INDEX "outbox".messages_failed IS 'What has failed and holds its key; without the scheduled rows';
-COMMENT ON INDEX "outbox".messages_dead IS 'What waits for an operator';
+COMMENT ON INDEX "outbox".messages_dead IS 'What waits for an operator; those with a key can be found alone';
 
 ----------------------------------------------------------------------------------------------------
 -- What is admitted

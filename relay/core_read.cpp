@@ -200,7 +200,7 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
   for (outbox::loaded_body& b : *bodies) {
     row* r = rows_.find(b.ref);
     if (r == nullptr || r->msg.body_loaded || r->state == row_state::deciding) continue;
-    rows_.put_body(*r, std::move(b.body));
+    rows_.put_body(*r, std::move(b));
     if (r->state != row_state::bodiless) continue;  // a lower id of its key came between
     bodiless_.erase(r);
     window_.add(*r);
@@ -273,12 +273,12 @@ void core::poll_bodies(std::vector<action>& todo) {
   std::size_t bytes = rows_.bytes();
   std::size_t loaded = 0;
   for (const row* r : bodiless_) {
-    const bool fits =
-        bytes + r->msg.body_size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
+    const auto size = r->msg.body_size + r->msg.headers_size;
+    const bool fits = bytes + size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
     if (!fits && !(loading_.empty() && window_.empty())) break;
     loading_.push_back(r->msg.ref);
-    bytes += r->msg.body_size;
-    loaded += r->msg.body_size;
+    bytes += size;
+    loaded += size;
   }
   if (loading_.empty()) return;
   load_out_ = true;

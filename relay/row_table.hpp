@@ -9,6 +9,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "outbox/store.hpp"
 #include "relay/row.hpp"
 
 namespace outboxd::relay {
@@ -39,10 +40,13 @@ class row_table {
     rows_.erase(outbox::row_ref(r.msg.ref));
   }
 
-  void put_body(row& r, std::string&& body) {
-    bytes_ += body.size();
-    r.msg.body = std::move(body);
+  void put_body(row& r, outbox::loaded_body&& loaded) {
+    header_bytes_ -= headers_of(r);
+    bytes_ += loaded.body.size();
+    r.msg.body = std::move(loaded.body);
+    r.msg.headers = std::move(loaded.headers);
     r.msg.body_loaded = true;
+    header_bytes_ += headers_of(r);
   }
 
   void drop_body(row& r) {
@@ -63,7 +67,7 @@ class row_table {
   }
 
   std::size_t size() const { return rows_.size(); }
-  // Of bodies, and of headers: those come with the rows, whatever their size.
+  // Of bodies, and of headers: those stay when a body is dropped.
   std::size_t bytes() const { return bytes_; }
   std::size_t header_bytes() const { return header_bytes_; }
   const auto& all() const { return rows_; }

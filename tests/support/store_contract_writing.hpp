@@ -78,7 +78,7 @@ TEST_P(store_contract, a_deferred_row_counts_its_attempt_and_comes_back_when_due
   const auto due = read().due;
   ASSERT_EQ(ids(due), std::vector{a.id});
   EXPECT_EQ(due[0].attempts, 1);
-  EXPECT_EQ(decide(epoch, {deferred(a, 1h)}), std::vector{a});
+  EXPECT_EQ(decide(epoch, {deferred(a, 1h, 1)}), std::vector{a});
   EXPECT_EQ(state_of(a).attempts, 2);
   EXPECT_TRUE(read().due.empty());
 }
