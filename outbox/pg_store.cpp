@@ -42,6 +42,24 @@ ref_arrays arrays_of(const std::vector<row_ref>& rows) {
   return {bigint_array(ids), uuid_array(message_ids)};
 }
 
+struct destination_arrays {
+  std::vector<std::string> exchanges;  // every routing key of these
+  std::vector<std::string> exchange, routing_key;
+};
+
+destination_arrays arrays_of(const std::vector<destination>& destinations) {
+  destination_arrays out;
+  for (const auto& d : destinations) {
+    if (d.routing_key) {
+      out.exchange.push_back(d.exchange);
+      out.routing_key.push_back(*d.routing_key);
+    } else {
+      out.exchanges.push_back(d.exchange);
+    }
+  }
+  return out;
+}
+
 read_answer run_read(session& db, const statement& sql, const read_request& request) {
   std::vector<std::int64_t> gap_first, gap_last, key_first, key_limit;
   for (const auto& gap : request.gaps) {
@@ -54,28 +72,37 @@ read_answer run_read(session& db, const statement& sql, const read_request& requ
     key_first.push_back(wanted.first);
     key_limit.push_back(as_bigint(wanted.limit));
   }
-  return decode_read(db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
-                            as_bigint(request.limit), text_array(keys), bigint_array(key_first),
-                            bigint_array(key_limit), as_bigint(request.due_limit),
-                            as_bigint(request.inline_row_bytes),
-                            as_bigint(request.inline_total_bytes)));
+  const auto below = request.below.value_or(scan{});
+  const auto without = arrays_of(below.without);
+  const auto after = request.below ? std::optional(below.after) : std::nullopt;
+  const auto due_after = request.due_after;
+  return decode_read(
+      db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
+             as_bigint(request.limit), text_array(keys), bigint_array(key_first),
+             bigint_array(key_limit), after, as_bigint(below.rows), as_bigint(below.visited),
+             text_array(below.keys), text_array(without.exchanges), text_array(without.exchange),
+             text_array(without.routing_key), as_bigint(request.due_limit),
+             due_after ? std::optional(due_after->due_at.count()) : std::nullopt,
+             due_after ? std::optional(due_after->id) : std::nullopt, request.max_delay.count(),
+             as_bigint(request.inline_row_bytes), as_bigint(request.inline_total_bytes)));
 }
 
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
                                 const std::vector<decision>& decisions) {
   std::vector<row_ref> refs;
   std::vector<bool> dead;
-  std::vector<std::int64_t> retry_in;
+  std::vector<std::int64_t> attempts, retry_in;
   std::vector<std::string> errors;
   for (const auto& d : decisions) {
     refs.push_back(d.ref);
+    attempts.push_back(d.attempts);
     dead.push_back(d.what == fate::dead);
     retry_in.push_back(d.retry_in.count());
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
   const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bool_array(dead), bigint_array(retry_in),
-                            text_array(errors)));
+  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts), bool_array(dead),
+                            bigint_array(retry_in), text_array(errors)));
 }
 
 }  // namespace
@@ -148,12 +175,12 @@ void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded
       std::move(done));
 }
 
-void pg_store::load_failed(std::int64_t /*after*/, bool /*dead_too*/, std::size_t limit,
+void pg_store::load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                            handler<std::vector<failed_row>> done) {
   impl_->reading_.submit<std::vector<failed_row>>(
       "load_failed",
-      [sql = impl_->sql_, limit](session& db) {
-        return decode_failed(db.run(sql->load_failed, as_bigint(limit)));
+      [sql = impl_->sql_, after, dead_too, limit](session& db) {
+        return decode_failed(db.run(sql->load_failed, after, dead_too, as_bigint(limit)));
       },
       std::move(done));
 }

@@ -46,8 +46,8 @@ struct destination {
 // takes long, however many rows wait.
 struct scan {
   std::int64_t after = 0;
-  std::size_t rows = 0;              // at most so many come back,
-  std::size_t visited = 0;           // and at most so many are looked at
+  std::size_t rows = 1;              // at most so many come back, and at most so many
+  std::size_t visited = 1;           // are looked at; each at least one
   std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows, but for
   std::vector<destination> without;  // rows without an ordering key that go to one of these
 };
