@@ -42,7 +42,7 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       row_log_(log, 10s),
       metrics_(metrics),
       core_(opts, broker.lanes(), dice()),
-      lanes_(broker.lanes()),
+      lanes_(broker.lanes() + 1),  // and the quarantine
       poll_timer_(executor),
       housekeeping_(executor),
       drain_timer_(executor) {}

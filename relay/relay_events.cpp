@@ -55,7 +55,7 @@ void relay::impl::lane_opened(lane_id lane) {
   if (l.was_open) metrics_.broker_reconnected();
   l.was_open = true;
   l.shown = {.open = true, .blocked = false, .detail = {}};
-  core_.lane_opened(lane);
+  if (lane < broker_.lanes()) core_.lane_opened(lane);  // the quarantine carries no row yet
   pump();
 }
 
@@ -65,7 +65,7 @@ void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::stri
   l.shown = {
       .open = false, .blocked = false, .detail = text.empty() ? std::string(to_string(why)) : text};
   if (why == doubt::channel_closed) metrics_.broker_channel_error(code);
-  core_.lane_closed(lane);
+  if (lane < broker_.lanes()) core_.lane_closed(lane);
   pump();
 }
 
@@ -75,7 +75,7 @@ void relay::impl::lane_blocked(lane_id lane, bool blocked, const std::string& re
   l.shown.blocked = blocked;
   l.shown.detail = reason;
   l.blocked_at = clock_now();
-  core_.lane_blocked(lane, blocked);
+  if (lane < broker_.lanes()) core_.lane_blocked(lane, blocked);
   pump();
 }
 
@@ -120,6 +120,7 @@ status relay::impl::current() const {
   s.lead_detail = lead_detail_;
   s.draining = draining_;
   for (const lane_info& l : lanes_) s.lanes.push_back(l.shown);
+  if (!s.lanes.back().open) s.lanes.pop_back();  // the quarantine is open only while it is needed
   s.store_ok = store_ok_;
   s.store_detail = store_detail_;
   s.rows_in_memory = core_.rows_in_memory();
