@@ -186,7 +186,7 @@ DELETE FROM "outbox".messages AS m
  WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
    AND m.id = acked.id AND m.message_id = acked.message_id AND m.status IN ('pending', 'deferred'))";
 
-// $1 epoch · $2, $3 ids and message_ids, ascending · $4 attempts so far · $5 dead? · $6 retry in
+// $1 epoch · $2, $3 ids and message_ids, ascending · $4 attempts so far · $5 status · $6 retry in
 // milliseconds · $7 last_error
 //
 // The share lock on the row of the lead is the fence: whoever takes the lead changes that row, so
@@ -207,20 +207,22 @@ WITH fence AS MATERIALIZED (
 )
 UPDATE "outbox".messages AS m
    SET status = decided.status,
-       attempts = decided.attempts + 1,
-       failing_since = coalesce(m.failing_since, now()),
+       attempts = decided.attempts + decided.failures,
+       failing_since = CASE WHEN decided.failures > 0 THEN coalesce(m.failing_since, now()) ELSE m.failing_since END,
        -- Of a dead row: when it was given up; its retention counts from there.
-       due_at = CASE WHEN m.attempts > decided.attempts THEN m.due_at
-                     WHEN decided.dead THEN now()
+       due_at = CASE WHEN decided.status = 'pending' THEN NULL
+                     WHEN m.attempts > decided.attempts THEN m.due_at
+                     WHEN decided.status = 'dead' THEN now()
                      ELSE now() + decided.retry_in * interval '1 ms' END,
-       last_error = decided.last_error
-  FROM (SELECT d.*, CASE WHEN d.dead THEN 'dead' ELSE 'deferred' END AS status
-          FROM unnest($2::bigint[], $3::uuid[], $4::integer[], $5::boolean[], $6::bigint[], $7::text[])
-                 AS d (id, message_id, attempts, dead, retry_in, last_error)) AS decided
+       last_error = CASE WHEN decided.failures > 0 THEN decided.last_error ELSE m.last_error END
+  FROM (SELECT d.*, CASE WHEN d.status = 'pending' THEN 0 ELSE 1 END AS failures
+          FROM unnest($2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::bigint[], $7::text[])
+                 AS d (id, message_id, attempts, status, retry_in, last_error)) AS decided
  WHERE EXISTS (SELECT FROM fence)
    AND m.id = decided.id AND m.message_id = decided.message_id
    AND (m.status IN ('pending', 'deferred') AND m.attempts = decided.attempts
-        OR m.status = decided.status AND m.attempts = decided.attempts + 1 AND m.last_error = decided.last_error)
+        OR decided.failures > 0 AND m.status = decided.status AND m.attempts = decided.attempts + 1
+           AND m.last_error = decided.last_error)
 RETURNING m.id, m.message_id)";
 
 // $1 counted exactly up to here. Everything is a bounded scan of a partial index or a probe of one.

@@ -90,18 +90,17 @@ read_answer run_read(session& db, const statement& sql, const read_request& requ
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
                                 const std::vector<decision>& decisions) {
   std::vector<row_ref> refs;
-  std::vector<bool> dead;
   std::vector<std::int64_t> attempts, retry_in;
-  std::vector<std::string> errors;
+  std::vector<std::string> status, errors;
   for (const auto& d : decisions) {
     refs.push_back(d.ref);
     attempts.push_back(d.attempts);
-    dead.push_back(d.what == fate::dead);
+    status.emplace_back(to_string(d.what));
     retry_in.push_back(d.retry_in.count());
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
   const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts), bool_array(dead),
+  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts), text_array(status),
                             bigint_array(retry_in), text_array(errors)));
 }
 

@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -110,6 +111,19 @@ enum class fate {
   dead,
   pending,  // it fell due, but has to wait for others: takes its place among those that wait
 };
+
+// As the table calls it.
+constexpr std::string_view to_string(fate f) {
+  switch (f) {
+    case fate::deferred:
+      return "deferred";
+    case fate::dead:
+      return "dead";
+    case fate::pending:
+      return "pending";
+  }
+  return "?";
+}
 
 // A decision about a row. One that failed (deferred, dead): the database adds one to attempts, sets
 // failing_since if it was null, and for `deferred` sets due_at to its own clock plus retry_in.

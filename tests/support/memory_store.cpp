@@ -47,7 +47,15 @@ outbox::due_position place_of(const message& m) {
 }
 
 row_status status_after(const outbox::decision& d) {
-  return d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
+  switch (d.what) {
+    case outbox::fate::dead:
+      return row_status::dead;
+    case outbox::fate::pending:
+      return row_status::pending;
+    case outbox::fate::deferred:
+      break;
+  }
+  return row_status::deferred;
 }
 
 bool goes_to(const message& m, const outbox::destination& d) {
@@ -331,6 +339,10 @@ void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> deci
       }
       changed.push_back(d.ref);
       row->status = status_after(d);
+      if (d.what == outbox::fate::pending) {
+        row->due_at.reset();
+        continue;
+      }
       row->due_at = d.what == outbox::fate::dead ? now_ : now_ + d.retry_in;
       if (!row->failing_since) row->failing_since = now_;
       ++row->data.attempts;
