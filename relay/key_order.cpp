@@ -33,6 +33,11 @@ std::optional<std::int64_t> key_order::key_state::closed_from() const {
   return failed.empty() ? unread : lower(unread, failed.front().id + 1);
 }
 
+// The lowest skipped row does not wait for one that failed.
+bool key_order::key_state::readable() const {
+  return skipped && (failed.empty() || *skipped < failed.front().id);
+}
+
 bool key_order::room_for(const key_state& k, std::size_t free_rows) {
   return free_rows > 0 && (!k.in_memory() || k.waiting.size() < share(free_rows));
 }
@@ -52,9 +57,10 @@ bool key_order::admit_due(const outbox::message& due, std::size_t free_rows) con
   const auto it = keys_.find(*due.ordering_key);
   if (it == keys_.end()) return true;
   const key_state& k = it->second;
-  if (!k.failed.empty() && k.failed.front() == due.ref) return true;
   const auto closed = k.closed_from();
-  return (!closed || due.ref.id < *closed) && room_for(k, free_rows);
+  if (closed && due.ref.id >= *closed) return false;
+  const bool comes_back = !k.failed.empty() && k.failed.front() == due.ref;
+  return comes_back ? free_rows > 0 : room_for(k, free_rows);
 }
 
 bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows) {
@@ -215,8 +221,7 @@ std::optional<outbox::scan> key_order::ask(std::size_t max_keys) {
     ripe_.pop_front();
     key_state& k = keys_.at(key);
     k.ripe = false;
-    if (!k.failed.empty())
-      continue;  // held since; settle() queues it again when the hold is lifted
+    if (!k.readable()) continue;  // held since; settle() queues it again when the hold is lifted
     k.asked = std::exchange(k.skipped, std::nullopt);
     k.passed = false;
     walk.after = walk.keys.empty() ? *k.asked - 1 : std::min(walk.after, *k.asked - 1);
@@ -336,7 +341,7 @@ void key_order::settle(table::iterator it) {
   closed_ += static_cast<std::size_t>(closed) -
              static_cast<std::size_t>(std::exchange(k.counted_closed, closed));
   const bool low = k.waiting.size() <= (pipelined_ ? low_water_pipelined : low_water);
-  if (k.skipped && !k.asked && !held && !k.ripe && low) {
+  if (k.readable() && !k.asked && !k.ripe && low) {
     k.ripe = true;
     ripe_.push_back(it->first);
   }

@@ -105,6 +105,7 @@ class key_order {
 
     bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
     std::optional<std::int64_t> closed_from() const;
+    bool readable() const;
   };
   using table = std::unordered_map<std::string, key_state>;
 

@@ -126,7 +126,7 @@ TEST_F(core_test, doubt_burns_no_attempt_and_the_row_goes_again_when_the_lane_is
   read({message(1), message(2)});
   published();
   lands(1, verdict::unknown, doubt::connection_lost);
-  core_.lane_closed(0);
+  core_.lane_closed(0, doubt::connection_lost, now_);
   EXPECT_FALSE(take<do_decide>());
   core_.lane_opened(0);
   poll();
