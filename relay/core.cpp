@@ -141,6 +141,11 @@ void core::send_back(row& r) {
   if (r.msg.ordering_key) c = keys_.send_back(r);
   skip(r.msg);
   drop(r);
+  put_back(std::move(c));
+}
+
+// Those that leave memory are not remembered by their key.
+void core::put_back(key_order::change c) {
   for (row* behind : std::exchange(c.evicted, {})) {
     skip(behind->msg);
     drop(*behind);

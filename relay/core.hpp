@@ -131,8 +131,8 @@ class core {
   enum class place { taken, skipped, no_room };
   std::size_t free_rows() const;
   bool waits_in_table(const outbox::message& m);
-  bool key_is_closed(const outbox::message& m, bool in_round) const;
-  place take_or_skip(outbox::message& m, bool in_round, time_point now);
+  bool key_is_closed(const outbox::message& m) const;
+  place take_or_skip(outbox::message& m, time_point now);
   bool take_due(std::vector<outbox::message>& due, std::int64_t read_to, bool last_chance,
                 time_point now);
   bool take_asked(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
@@ -142,6 +142,7 @@ class core {
   void take_too_late(std::vector<outbox::message>& late, time_point now);
   void take(outbox::message&& m, time_point now);
   void skip(const outbox::message& m);
+  void skip_behind(const outbox::message& m, time_point now);
   void look_again_later(time_point now);
   void enlist(const outbox::message& m);
   // Going on.
@@ -150,6 +151,7 @@ class core {
   void deactivate(row& r);
   void drop(row& r);
   void send_back(row& r);
+  void put_back(key_order::change c);
   void empty_held_destinations();
   void drop_unpublished();
   // Coming back.
@@ -173,7 +175,7 @@ class core {
   void let_go_of_others();
   void written(row& r);
   void decision_made(row& r, bool done, bool outdated, time_point now, std::vector<died>& dead);
-  void enlisted(bool in_doubt, const refs& done);
+  void enlisted(bool in_doubt, const refs& done, time_point now);
   // Going out.
   bool reads_when_due() const;
   bool wants_read(time_point now) const;

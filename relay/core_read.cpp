@@ -74,6 +74,7 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
 void core::skip(const outbox::message& m) {
   if (is_deferred(m)) return enlist(m);
   skipped_.skip(m.ref.id, m.ordering_key, read_out_.has_value());
+  if (m.ordering_key) put_back(keys_.send_back_behind(*m.ordering_key, m.ref.id));
 }
 
 // Why it was skipped is not known to end with a hold: a look now and then.
@@ -82,6 +83,16 @@ void core::look_again_later(time_point now) {
   round_pause_ = std::clamp(2 * round_pause_, std::chrono::milliseconds(shortest_round_pause),
                             std::chrono::milliseconds(longest_round_pause));
   round_at_ = now + round_pause_;
+}
+
+// Skipped for the sake of another row of its key.
+void core::skip_behind(const outbox::message& m, time_point now) {
+  if (hold* h = destinations_.hold_of(m); h != nullptr) {
+    destinations::seen(*h);
+  } else {
+    look_again_later(now);
+  }
+  skip(m);
 }
 
 // A row that waits for its destination, and would not be of use as a probe.
@@ -93,20 +104,22 @@ bool core::waits_in_table(const outbox::message& m) {
   return !destinations_.may_wait(*h);
 }
 
-bool core::key_is_closed(const outbox::message& m, bool in_round) const {
+bool core::key_is_closed(const outbox::message& m) const {
   if (!m.ordering_key) return false;
   const std::string& key = *m.ordering_key;
-  return keys_.waits(key) || overflow_.may_contain(key) ||
-         (in_round ? skipped_.closes_in_round(key) : skipped_.closes(key));
+  return keys_.waits(key) || overflow_.may_contain(key) || skipped_.closes(m.ref.id, key);
 }
 
-core::place core::take_or_skip(outbox::message& m, bool in_round, time_point now) {
-  if (key_is_closed(m, in_round)) {
-    if (destinations_.hold_of(m) == nullptr) look_again_later(now);
-    skip(m);
+core::place core::take_or_skip(outbox::message& m, time_point now) {
+  if (key_is_closed(m)) {
+    skip_behind(m, now);
     return place::skipped;
   }
-  if (m.ordering_key && !keys_.admit(m, free_rows())) return place::skipped;
+  key_order::change c;
+  if (m.ordering_key && !keys_.admit(m, free_rows(), c)) {
+    apply(c);
+    return place::skipped;
+  }
   if (waits_in_table(m)) {
     skip(m);
     return place::skipped;
@@ -126,7 +139,7 @@ std::size_t core::take_open(const outbox::read_request& request, outbox::read_an
     if (!rows_.knows(m.ref) && !enlisting_.contains(m.ref)) {
       if (some_due_unseen && m.ordering_key) break;
       const std::int64_t id = m.ref.id;
-      const place p = take_or_skip(m, false, now);
+      const place p = take_or_skip(m, now);
       if (p == place::no_room) break;
       if (p == place::taken) ++stayed;
       if (id > request.frontier) ++above;
@@ -152,7 +165,7 @@ bool core::take_due(std::vector<outbox::message>& due, std::int64_t read_to, boo
     if (free_rows() == 0) break;
     const bool early = m.ordering_key && m.ref.id > read_to;
     if (early && !last_chance) continue;
-    const bool closed = early || key_is_closed(m, false) ||
+    const bool closed = early || key_is_closed(m) ||
                         (m.ordering_key && !keys_.admit_due(m, free_rows())) || waits_in_table(m);
     if (closed) {
       enlist(m);
@@ -170,13 +183,17 @@ bool core::take_asked(const outbox::read_request& request, outbox::read_answer& 
   bool found = false;
   for (outbox::message& m : answer.below) {
     if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
-    if (key_is_closed(m, false) || waits_in_table(m)) {
-      if (destinations_.hold_of(m) == nullptr) look_again_later(now);
+    if (key_is_closed(m) || waits_in_table(m)) {
       keys_.skipped_elsewhere(*m.ordering_key);
-      skip(m);
-    } else if (keys_.admit_skipped(m, free_rows())) {
+      skip_behind(m, now);
+      continue;
+    }
+    key_order::change c;
+    if (keys_.admit_skipped(m, free_rows(), c)) {
       take(std::move(m), now);
       found = true;
+    } else {
+      apply(c);
     }
   }
   keys_.answered(*request.below, answer.below_to, answer.below_to >= request.frontier);
@@ -196,13 +213,13 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
     to = m.ref.id;
     skipped_.look_at(to);
     if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
-    found |= take_or_skip(m, true, now) == place::taken;
+    found |= take_or_skip(m, now) == place::taken;
   }
   if (complete) to = answer.below_to;
   skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
   if (complete && to >= request.frontier) {
     skipped_.end_round();
-    destinations_.round_ended();
+    if (destinations_.round_ended()) skipped_.look_again();
   }
   return found;
 }

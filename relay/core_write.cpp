@@ -58,7 +58,7 @@ void core::enlist(const outbox::message& m) {
   if (m.ordering_key) apply(keys_.hold(*m.ordering_key, m.ref));
 }
 
-void core::enlisted(bool in_doubt, const refs& done) {
+void core::enlisted(bool in_doubt, const refs& done, time_point now) {
   for (auto it = enlisting_.begin(); it != enlisting_.end();) {
     const auto& [ref, waiting] = *it;
     if (!waiting.asked) {
@@ -72,7 +72,10 @@ void core::enlisted(bool in_doubt, const refs& done) {
     }
     const bool pending = done.contains(ref);  // else somebody else has changed it
     if (pending && waiting.key) keys_.put_off(*waiting.key, ref.id);
-    if (pending && !waiting.key) skipped_.skip(ref.id, std::nullopt, read_out_.has_value());
+    if (pending && !waiting.key) {
+      skipped_.skip(ref.id, std::nullopt, read_out_.has_value());
+      look_again_later(now);  // its destination may be free again by now
+    }
     if (waiting.key) keys_.release(*waiting.key, ref);
     if (holds_wanted_) written_since_holds_asked_.insert(ref);
     it = enlisting_.erase(it);
@@ -87,7 +90,7 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
   if (!deciding_out) return dead;
   if (changed.has_error() && epoch_ == decide_epoch_) {
     undecided_.insert(undecided_.begin(), rows.begin(), rows.end());
-    enlisted(true, {});
+    enlisted(true, {}, now);
     store_failed(changed.error(), now);
     return dead;
   }
@@ -96,7 +99,7 @@ std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>
   refs done;
   if (changed.has_value()) done.insert(changed->begin(), changed->end());
   for (row* r : rows) decision_made(*r, done.contains(r->msg.ref), outdated, now, dead);
-  if (!outdated) enlisted(false, done);
+  if (!outdated) enlisted(false, done, now);
   // The holds may have been read before this decision took effect.
   if (leading() && outdated) start_over(now);
   if (changed.has_value()) store_worked();

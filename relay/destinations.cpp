@@ -318,7 +318,8 @@ void destinations::round_begins() {
   for (hold* h : holds_) h->fed = h->probing != nullptr || !h->pool.empty();
 }
 
-void destinations::round_ended() {
+bool destinations::round_ended() {
+  const std::size_t held = holds_.size();
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };
@@ -331,6 +332,7 @@ void destinations::round_ended() {
   for (auto& [name, e] : exchanges_) {
     if (unfed(e->held)) end(e->held);
   }
+  return holds_.size() < held;
 }
 
 void destinations::reset() {

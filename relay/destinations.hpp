@@ -108,9 +108,10 @@ class destinations {
   // Destinations whose rows need not be read now: held, and not in want of one.
   std::vector<outbox::destination> sated(time_point now);
 
-  // A walk over all skipped rows begins, or is over: a hold for which it found none has ended.
+  // A walk over all skipped rows begins, or is over: a hold for which it found none is over, too.
+  // True: there was such a one.
   void round_begins();
-  void round_ended();
+  bool round_ended();
 
   void reset();
 

@@ -42,14 +42,14 @@ bool key_order::room_for(const key_state& k, std::size_t free_rows) {
   return free_rows > 0 && (!k.in_memory() || k.waiting.size() < share(free_rows));
 }
 
-bool key_order::admit(const outbox::message& pending, std::size_t free_rows) {
+bool key_order::admit(const outbox::message& pending, std::size_t free_rows, change& c) {
   const auto it = keys_.find(*pending.ordering_key);
   if (it == keys_.end()) return true;
   key_state& k = it->second;
   const auto closed = k.closed_from();
   if ((!closed || pending.ref.id < *closed) && room_for(k, free_rows)) return true;
   k.skipped = lower(k.skipped, pending.ref.id);
-  settle(it);
+  c = close_behind(it, pending.ref.id);
   return false;
 }
 
@@ -63,7 +63,7 @@ bool key_order::admit_due(const outbox::message& due, std::size_t free_rows) con
   return comes_back ? free_rows > 0 : room_for(k, free_rows);
 }
 
-bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows) {
+bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows, change& c) {
   const auto it = keys_.find(*skipped.ordering_key);
   if (it == keys_.end()) return free_rows > 0;
   key_state& k = it->second;
@@ -71,7 +71,7 @@ bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_r
   const bool behind_skipped = k.skipped && skipped.ref.id > *k.skipped;
   if (!behind_failed && !behind_skipped && !k.passed && room_for(k, free_rows)) return true;
   if (!k.passed) k.skipped = lower(k.skipped, skipped.ref.id);
-  settle(it);
+  c = close_behind(it, skipped.ref.id);
   return false;
 }
 
@@ -176,11 +176,17 @@ key_order::change key_order::send_back(row& r) {
   const auto it = keys_.find(*r.msg.ordering_key);
   key_state& k = it->second;
   withdraw(k, r);
+  return send_back_behind(r.msg.ordering_key.value(), r.msg.ref.id);
+}
+
+key_order::change key_order::send_back_behind(const std::string& key, std::int64_t id) {
   change c;
-  const auto behind = k.waiting.upper_bound(&r);
-  c.evicted.assign(behind, k.waiting.end());
-  k.waiting.erase(behind, k.waiting.end());
-  if (k.next != nullptr && !k.waiting.contains(k.next)) k.next = nullptr;
+  const auto it = keys_.find(key);
+  if (it == keys_.end()) return c;
+  key_state& k = it->second;
+  const auto skipped = k.skipped;
+  evict_behind(k, id, c);
+  k.skipped = skipped;  // the caller remembers them
   promote(k, c);
   settle(it);
   return c;
@@ -297,16 +303,12 @@ void key_order::promote(key_state& k, change& c) const {
 }
 
 void key_order::evict_behind(key_state& k, std::int64_t id, change& c) {
-  for (auto it = k.waiting.begin(); it != k.waiting.end();) {
-    row* r = *it;
-    if (r->msg.ref.id <= id) {
-      ++it;
-      continue;
-    }
+  while (!k.waiting.empty() && (*k.waiting.rbegin())->msg.ref.id > id) {
+    row* r = *k.waiting.rbegin();
+    k.waiting.erase(r);
     k.skipped = lower(k.skipped, r->msg.ref.id);
     if (k.next == r) k.next = nullptr;
     c.evicted.push_back(r);
-    it = k.waiting.erase(it);
   }
 }
 

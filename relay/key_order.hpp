@@ -29,10 +29,10 @@ class key_order {
 
   explicit key_order(bool pipelined = false) : pipelined_(pipelined) {}
 
-  // May this row come into memory? A pending row that may not is remembered: it will be asked for
-  // when its key is free. `free_rows`: how many more rows fit; no key gets more than an eighth of
-  // what is left, so that no key crowds out the others.
-  bool admit(const outbox::message& pending, std::size_t free_rows);
+  // May this row come into memory? A pending row that may not is remembered, and so are those
+  // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit;
+  // no key gets more than an eighth of what is left, so that no key crowds out the others.
+  bool admit(const outbox::message& pending, std::size_t free_rows, change& c);
   // The same for a deferred row that fell due; refused ones stay due in the table.
   bool admit_due(const outbox::message& due, std::size_t free_rows) const;
   bool in_memory(const std::string& key) const;
@@ -55,6 +55,8 @@ class key_order {
   change again(row& r);
   // It leaves memory, and so do those behind it; the caller remembers where they are.
   change send_back(row& r);
+  // The same of those that wait behind a row in the table.
+  change send_back_behind(const std::string& key, std::int64_t id);
   // A row in the table that its key has to wait for: it failed before this leader's time, or is
   // dead and an operator is to decide, or is about to take its place among those that wait.
   change hold(const std::string& key, const outbox::row_ref& failed);
@@ -70,7 +72,7 @@ class key_order {
   std::optional<outbox::scan> ask(std::size_t max_keys);
   // May this row of an answer to ask() come into memory? After the first no, the rest of the key is
   // skipped.
-  bool admit_skipped(const outbox::message& skipped, std::size_t free_rows);
+  bool admit_skipped(const outbox::message& skipped, std::size_t free_rows, change& c);
   // It was skipped on somebody else's account, who knows where it is.
   void skipped_elsewhere(const std::string& key);
   // The walk has seen everything up to `to`; `all`: up to the frontier.

@@ -18,19 +18,20 @@ namespace outboxd::relay {
 class skipped_rows {
  public:
   // The row stays in the table, and closes its key for every row that is not read by a round.
-  // read_out: a read is under way, whose answer may not show the row.
+  // read_out: a read is under way, which may pass over the row without showing it.
   void skip(std::int64_t id, const std::optional<std::string>& key, bool read_out) {
     const bool passed = running_ && id <= cursor_;
-    if (read_out || !passed) now_.add(id, key);
-    if (read_out || passed) later_.add(id, key);
+    if (!passed) now_.add(id, key);
+    if (passed || (running_ && read_out)) later_.add(id, key);
+    if (running_ && read_out && !passed) wanted_ = true;
   }
 
-  // May a row of this key not be taken, because an earlier one may lie in the table? A round has
-  // already looked at everything before the row it looks at; others have not.
-  bool closes(const std::string& key) const {
-    return now_.keys.may_contain(key) || later_.keys.may_contain(key);
+  // May this row of the key not be taken, because an earlier one may lie in the table? What a round
+  // has looked at is no longer there, or was skipped again.
+  bool closes(std::int64_t id, const std::string& key) const {
+    const bool passed = running_ && id <= cursor_;
+    return later_.keys.may_contain(key) || (!passed && now_.keys.may_contain(key));
   }
-  bool closes_in_round(const std::string& key) const { return later_.keys.may_contain(key); }
 
   bool empty() const { return !now_.lowest && !later_.lowest; }
 
