@@ -85,17 +85,17 @@ enum column : int {
   expiration_ms,
   mandatory,
   created_us,
-  age_us,
   attempts,
-  failing_us,
+  failing_since_us,
   due_us,
 };
 
-std::chrono::microseconds since(std::optional<std::int64_t> us) {
-  return std::chrono::microseconds(std::max<std::int64_t>(0, us.value_or(0)));
+std::optional<std::chrono::microseconds> moment(const pqxx::field& f) {
+  if (f.is_null()) return std::nullopt;
+  return std::chrono::microseconds(number<std::int64_t>(f));
 }
 
-message decode_message(const pqxx::row& r) {
+message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
   const auto at = [&](column c) { return r[static_cast<pqxx::row::size_type>(c)]; };
   message m;
   m.ref = ref(at(id), at(message_id));
@@ -122,13 +122,16 @@ message decode_message(const pqxx::row& r) {
   m.priority = optional_number<std::uint8_t>(at(priority));
   m.expiration_ms = optional_number<std::int64_t>(at(expiration_ms));
   m.mandatory = truth(at(mandatory));
-  m.created_at = std::chrono::system_clock::time_point(
-      std::chrono::microseconds(number<std::int64_t>(at(created_us))));
   // now() is when the statement arrived; a row can be a little younger.
-  m.age = since(optional_number<std::int64_t>(at(age_us)));
+  const auto since = [now](std::chrono::microseconds t) {
+    return std::max(std::chrono::microseconds(0), now - t);
+  };
+  const auto created = moment(at(created_us)).value();
+  m.created_at = std::chrono::system_clock::time_point(created);
+  m.age = since(created);
   m.attempts = number<int>(at(attempts));
-  m.failing_for = since(optional_number<std::int64_t>(at(failing_us)));
-  m.due_at = std::chrono::microseconds(optional_number<std::int64_t>(at(due_us)).value_or(0));
+  m.failing_for = since(moment(at(failing_since_us)).value_or(now));
+  m.due_at = moment(at(due_us)).value_or(std::chrono::microseconds(0));
   return m;
 }
 
@@ -142,12 +145,12 @@ read_answer decode_read(const pqxx::result& rows) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
   answer.below_to = number<std::int64_t>(rows[0][column::below_to]);
-  answer.now = std::chrono::microseconds(number<std::int64_t>(rows[0][column::now_us]));
+  answer.now = moment(rows[0][column::now_us]).value();
   const std::array parts{&answer.rows, &answer.skipped, &answer.due, &answer.below,
                          &answer.too_late};
   for (const auto& r : rows) {
     if (r[column::part].is_null()) break;  // the only row of an empty answer
-    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r));
+    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, answer.now));
   }
   return answer;
 }

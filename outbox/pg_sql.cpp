@@ -44,6 +44,8 @@ namespace {
 // from travels as microseconds, the resolution of the column, so that no row is missed or comes
 // twice.
 //
+// MATERIALIZED: what is said once is also made once, and not anew for each row.
+//
 // octet_length() takes the size of a body from the header of the stored value without reading it,
 // and the CASE keeps what does not fit out of the answer: the server never reads those bodies.
 // Headers have no length but that of their text; they are 64 kB at most, and made one at a time.
@@ -101,16 +103,18 @@ WITH picked AS (
    CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size,
                               coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
    CROSS JOIN LATERAL (SELECT o.*, p.part < 4 AND o.body_size + o.headers_size <= $19::bigint AS fits) AS s
-), moment AS (
+), moment AS MATERIALIZED (
   SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
                   pg_snapshot_xmax(pg_current_snapshot())) AS next_xid,
          -- A distance to infinity is an error, and one odd row must not stop the others.
-         (SELECT least(m.due_at, now() + interval '1 year') - now() FROM "outbox".messages AS m
+         (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
+            FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
-           ORDER BY m.due_at LIMIT 1) AS next_due_in,
+           ORDER BY m.due_at LIMIT 1) AS next_due_ms,
+         (extract(epoch FROM now()) * 1000000)::bigint AS now_us,
          CASE WHEN $8::bigint IS NULL THEN 0
               WHEN (SELECT count(*) FROM picked AS p WHERE p.part = 3) = $9::bigint
               THEN (SELECT max(p.id) FROM picked AS p WHERE p.part = 3)
@@ -119,21 +123,19 @@ WITH picked AS (
                               ORDER BY m.id OFFSET $10::bigint - 1 LIMIT 1), $1::bigint)
          END AS below_to
 )
-SELECT moment.xmin, moment.next_xid,
-       (extract(epoch FROM moment.next_due_in) * 1000)::bigint,
-       moment.below_to, (extract(epoch FROM now()) * 1000000)::bigint,
+SELECT moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
        CASE WHEN r.inlined THEN r.headers::text END,
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
        r.priority, r.expiration_ms, r.mandatory,
-       (extract(epoch FROM r.created_at) * 1000000)::bigint,
-       (extract(epoch FROM now() - r.created_at) * 1000000)::bigint,
-       r.attempts,
-       (extract(epoch FROM now() - r.failing_since) * 1000000)::bigint,
+       (extract(epoch FROM r.created_at) * 1000000)::bigint, r.attempts,
+       (extract(epoch FROM r.failing_since) * 1000000)::bigint,
        -- Infinity is no number.
-       (extract(epoch FROM least(greatest(r.due_at, '1900-01-01 UTC'), '9999-01-01 UTC')) * 1000000)::bigint
+       CASE WHEN r.due_at IS NOT NULL
+            THEN (extract(epoch FROM least(greatest(r.due_at, '1900-01-01 UTC'), '9999-01-01 UTC')) * 1000000)::bigint
+       END
   FROM moment LEFT JOIN sized AS r ON true
  ORDER BY r.part, r.position)";
 

@@ -163,10 +163,46 @@ TEST_F(pg_store_test, a_broken_text_of_the_broker_does_not_stop_a_decision) {
 }
 
 TEST_F(pg_store_test, a_row_due_at_infinity_stops_nobody) {
-  insert(text_row("a"));
+  insert(text_row("never"));
   db_.run("UPDATE \"outbox\".messages SET status = 'deferred', due_at = 'infinity'");
   insert(text_row("b"));
-  EXPECT_EQ(bodies(read(*store()).value().rows), std::vector<std::string>{"b"});
+  auto request = everything();
+  request.max_delay = 1h;
+  const auto s = store();
+  const auto answer = read(*s, request).value();
+  EXPECT_EQ(bodies(answer.rows), std::vector<std::string>{"b"});
+  ASSERT_EQ(answer.too_late.size(), 1u);
+  EXPECT_GT(answer.too_late[0].due_at, answer.now + 24h * 365 * 1000);
+
+  db_.run("UPDATE \"outbox\".messages SET due_at = '-infinity' WHERE status = 'deferred'");
+  EXPECT_EQ(bodies(read(*s, request).value().due), std::vector<std::string>{"never"});
+}
+
+TEST_F(pg_store_test, the_longest_delay_there_is_can_be_asked_for) {
+  auto request = everything();
+  request.max_delay = std::chrono::hours(24) * 3650;
+  EXPECT_TRUE(read(*store(), request).has_value());
+}
+
+TEST_F(pg_store_test,
+       a_decision_repeated_while_its_first_try_is_under_way_waits_and_answers_with_it) {
+  const auto s = store();
+  const auto ref = insert(text_row("a"));
+  pqxx::connection connection(db_.url());
+  pqxx::work first_try(connection);
+  first_try.exec(
+      "UPDATE outbox.messages SET status = 'dead', attempts = 1, failing_since = now(), due_at = "
+      "now(), last_error = 'refused'");
+  std::optional<base::result<std::vector<outbox::row_ref>>> answer;
+  s->decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}},
+            [&](base::result<std::vector<outbox::row_ref>> got) { answer = std::move(got); });
+  ASSERT_TRUE(run_until(context_, 4s, [&] {
+    return db_.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1";
+  }));
+  first_try.commit();
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return answer.has_value(); }));
+  EXPECT_EQ(answer->value(), std::vector{ref});
+  EXPECT_EQ(db_.value("SELECT attempts FROM \"outbox\".messages"), "1");
 }
 
 TEST_F(pg_store_test, the_backlog_is_counted_up_to_a_hundred_thousand_and_estimated_above) {
