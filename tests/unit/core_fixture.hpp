@@ -71,6 +71,18 @@ class core_test : public testing::Test {
     poll();
   }
 
+  // Answers a read that walks over skipped rows: all of them.
+  void read_below(std::vector<outbox::message> rows) {
+    const auto asked = take<do_read>();
+    ASSERT_TRUE(asked && asked->request.below) << "no walk was asked for";
+    outbox::read_answer a;
+    a.snap = {.xmin = 100, .next_xid = 100};
+    a.below = std::move(rows);
+    a.below_to = asked->request.frontier;
+    core_.read_answered(std::move(a), now_);
+    poll();
+  }
+
   void lands(std::int64_t id, verdict what, doubt why = doubt::none, int code = 0) {
     core_.landed({.ref = message(id).ref, .what = what, .why = why, .code = code, .text = "text"},
                  now_);
