@@ -97,7 +97,7 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     o.confirm_timeout = opts_.confirm_timeout;
     o.max_message_size = opts_.max_message_size;
     o.link.nodes = opts_.nodes;
-    o.link.reconnect = o.link.connection.reopen = {opts_.reconnect_min, opts_.reconnect_max};
+    o.link.reconnect = {opts_.reconnect_min, opts_.reconnect_max};
     o.link.connection.client = {opts_.connection_name + ":" + name, opts_.version};
     o.link.connection.lane = id;
     o.link.connection.random = random_;

@@ -16,6 +16,8 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr auto tell_failures_every = 10s;
+// Of each event in that time, when connections or channels are lost again and again.
+constexpr std::size_t lines_at_most = 5;
 
 void shuffle(std::vector<endpoint>& nodes, const std::function<double()>& random) {
   for (std::size_t i = nodes.size(); i > 1; --i) {
@@ -30,8 +32,8 @@ link::link(const asio::any_io_executor& executor, link_options options, base::lo
            connection_events& events)
     : executor_(executor),
       options_(std::move(options)),
-      log_(log),
-      repeating_(log, tell_failures_every),
+      failures_(log, tell_failures_every),
+      log_(log, tell_failures_every, lines_at_most),
       events_(events),
       retry_(executor) {}
 
@@ -82,11 +84,14 @@ asio::awaitable<void> link::try_nodes() {
   shuffle(*nodes, options_.connection.random);
   for (const endpoint& node : *nodes) {
     current_ = std::make_shared<connection>(executor_, node, options_.connection, log_, events_);
+    const auto began = std::chrono::steady_clock::now();
     const connection::ending ending = co_await current_->run();
     current_.reset();
     if (stopping_) co_return;
     if (ending.was_open) {
-      rounds_failed_ = 0;
+      // Else a broker that greets and hangs up would be greeted again and again.
+      const auto lasted = std::chrono::steady_clock::now() - began;
+      if (ending.was_of_use || lasted >= options_.reconnect.max) rounds_failed_ = 0;
       co_return;
     }
     failed(node.redacted(), ending.text);
@@ -99,8 +104,8 @@ void link::finished() {
 }
 
 void link::failed(std::string_view node, std::string_view text) {
-  repeating_.warn("amqp.connect_failed",
-                  {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
+  failures_.warn("amqp.connect_failed",
+                 {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
 }
 
 }  // namespace outboxd::relay::amqp

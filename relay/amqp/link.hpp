@@ -1,6 +1,6 @@
 // Keeps one lane connected: one connection after the other, until stop(). The nodes are tried in
 // random order, the next at once when one fails, all of them again after a back-off, which starts
-// anew once a connection was open. Everything happens on one executor; the owner calls detach()
+// anew once a connection was of use. Everything happens on one executor; the owner calls detach()
 // before it, the log or the events go away.
 #pragma once
 
@@ -55,8 +55,8 @@ class link : public std::enable_shared_from_this<link> {
 
   boost::asio::any_io_executor executor_;
   link_options options_;
-  base::logger& log_;
-  limited_log repeating_;
+  limited_log failures_;
+  limited_log log_;  // what the connections say
   connection_events& events_;
   std::shared_ptr<connection> current_;
   boost::asio::steady_timer retry_;

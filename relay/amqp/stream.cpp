@@ -94,18 +94,24 @@ stream::stream(const asio::any_io_executor& executor) : resolver_(executor), soc
 
 asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
   error_code e;
+  waiting_for_ = "the name look-up";
   auto addresses = co_await resolver_.async_resolve(node.host, std::to_string(node.port),
                                                     asio::redirect_error(asio::use_awaitable, e));
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot resolve " + node.host, e);
 
+  waiting_for_ = "the TCP connection";
   co_await asio::async_connect(socket_, addresses, asio::redirect_error(asio::use_awaitable, e));
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot connect", e);
 
   tune_socket(socket_);
-  if (!node.tls) co_return std::nullopt;
-  co_return co_await secure(node);
+  if (node.tls) {
+    waiting_for_ = "the TLS handshake";
+    if (auto failed = co_await secure(node)) co_return failed;
+  }
+  waiting_for_ = {};
+  co_return std::nullopt;
 }
 
 asio::awaitable<std::optional<base::failure>> stream::secure(const endpoint& node) {
