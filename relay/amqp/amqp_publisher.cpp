@@ -15,8 +15,8 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// Above the limit of stop(): a name look-up that hangs cannot be ended.
-constexpr auto patience_with_resolver = 1s;
+// Above the limit of stop(), which every lane obeys by itself.
+constexpr auto last_resort = 1s;
 constexpr auto time_to_retire = 2s;
 
 std::function<double()> seeded_random() {
@@ -65,7 +65,7 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     all_lanes.insert(all_lanes.end(), retired_.begin(), retired_.end());
     if (quarantine_) all_lanes.push_back(quarantine_);
     auto all = std::make_shared<stopping>(executor_, all_lanes.size(), std::move(done));
-    all->overdue.expires_after(limit + patience_with_resolver);
+    all->overdue.expires_after(limit + last_resort);
     all->overdue.async_wait([all](boost::system::error_code cancelled) {
       if (!cancelled) all->finish();
     });

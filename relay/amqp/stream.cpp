@@ -90,13 +90,12 @@ std::string why_not_secure(SSL* connection, const std::string& name, const error
 
 }  // namespace
 
-stream::stream(const asio::any_io_executor& executor) : resolver_(executor), socket_(executor) {}
+stream::stream(const asio::any_io_executor& executor) : lookup_(executor), socket_(executor) {}
 
 asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
   error_code e;
   waiting_for_ = "the name look-up";
-  auto addresses = co_await resolver_.async_resolve(node.host, std::to_string(node.port),
-                                                    asio::redirect_error(asio::use_awaitable, e));
+  const name_lookup::addresses addresses = co_await lookup_.run(node.host, node.port, e);
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot resolve " + node.host, e);
 
@@ -169,7 +168,7 @@ std::string stream::tls_version() {
 void stream::close() {
   error_code ignored;
   closed_ = true;
-  resolver_.cancel();
+  lookup_.give_up();
   socket_.close(ignored);
 }
 

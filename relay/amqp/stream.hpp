@@ -17,6 +17,7 @@
 #include <string_view>
 
 #include "base/result.hpp"
+#include "relay/amqp/stream_lookup.hpp"
 #include "relay/amqp/uri.hpp"
 
 namespace outboxd::relay::amqp {
@@ -56,7 +57,7 @@ class stream {
  private:
   boost::asio::awaitable<std::optional<base::failure>> secure(const endpoint& node);
 
-  boost::asio::ip::tcp::resolver resolver_;
+  name_lookup lookup_;
   boost::asio::ip::tcp::socket socket_;
   std::optional<boost::asio::ssl::context> context_;
   std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;

@@ -6,8 +6,12 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 
+#include <netdb.h>
+
 #include <atomic>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -109,6 +113,31 @@ TEST(a_peer_that_takes_no_data, is_given_up_by_reset) {
 
 // ---- while connecting
 
+// Name servers that do not answer: getaddrinfo() of this name returns only when this is destroyed.
+// The linker replaces the function in this program.
+class hanging_name {
+ public:
+  hanging_name() { hangs_ = true; }
+  ~hanging_name() {
+    hangs_ = false;
+    hangs_.notify_all();
+    EXPECT_TRUE(eventually(20s, [] { return asking_ == 0; }));
+  }
+  static int ask() {
+    ++asking_;
+    hangs_.wait(true);
+    --asking_;
+    return EAI_AGAIN;
+  }
+  static int asking() { return asking_; }
+
+  static constexpr std::string_view name = "hangs.test";
+
+ private:
+  static inline std::atomic<bool> hangs_ = false;
+  static inline std::atomic<int> asking_ = 0;
+};
+
 // A port where the kernel answers no SYN: its queue of connections nobody accepts is full.
 class black_hole {
  public:
@@ -138,6 +167,36 @@ std::string first_failure(publisher_driver& p) {
 
 std::string address(int port, const std::string& query) {
   return "amqp://guest:guest@127.0.0.1:" + std::to_string(port) + "/%2f?" + query;
+}
+
+TEST(while_connecting, a_name_look_up_that_hangs_is_given_up_for_the_next_node) {
+  const hanging_name hangs;
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    b.wait_for_the_end();
+  });
+  auto o = publisher_driver::options("amqp://" + std::string(hangs.name) +
+                                     "/?connection_timeout=300," + broker.url());
+  o.reconnect_min = o.reconnect_max = 1h;
+  o.random = [] { return 0.99; };  // in that order
+  publisher_driver p(o);
+  ASSERT_TRUE(p.start_and_open()) << p.log.text();
+  EXPECT_EQ(hangs.asking(), 1);
+  EXPECT_THAT(p.log.last("amqp.connect_failed"),
+              HasSubstr("timed out waiting for the name look-up"));
+}
+
+TEST(while_connecting, a_name_look_up_that_hangs_delays_no_stop_and_is_heard_by_nobody_later) {
+  std::optional<hanging_name> hangs(std::in_place);
+  {
+    publisher_driver p("amqp://" + std::string(hanging_name::name) +
+                       "/?connection_timeout=3600000");
+    p.start();
+    ASSERT_TRUE(p.run_until([&] { return hanging_name::asking() == 1; }));
+    EXPECT_TRUE(p.stop(1h));
+  }
+  EXPECT_EQ(hanging_name::asking(), 1);
+  hangs.reset();
 }
 
 TEST(while_connecting, an_address_that_swallows_everything_is_given_up) {
@@ -232,3 +291,19 @@ TEST(while_connecting, it_can_be_stopped_at_once_in_every_phase) {
 
 }  // namespace
 }  // namespace outboxd::tests
+
+// NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's (--wrap).
+extern "C" {
+int __real_getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                       addrinfo** found);
+int __wrap_getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                       addrinfo** found);
+
+int __wrap_getaddrinfo(const char* node, const char* service, const addrinfo* hints,
+                       addrinfo** found) {
+  using outboxd::tests::hanging_name;
+  if (node != nullptr && node == hanging_name::name) return hanging_name::ask();
+  return __real_getaddrinfo(node, service, hints, found);
+}
+}
+// NOLINTEND(bugprone-reserved-identifier)
