@@ -1,6 +1,5 @@
 #include "relay/amqp/stream.hpp"
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -100,7 +99,14 @@ asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& no
   if (e) co_return unavailable("cannot resolve " + node.host, e);
 
   waiting_for_ = "the TCP connection";
-  co_await asio::async_connect(socket_, addresses, asio::redirect_error(asio::use_awaitable, e));
+  for (const tcp::endpoint& address : addresses) {
+    error_code ignored;
+    socket_.close(ignored);
+    socket_.open(address.protocol(), e);  // said apart: no descriptor may be left
+    if (e) continue;
+    co_await socket_.async_connect(address, asio::redirect_error(asio::use_awaitable, e));
+    if (closed_ || !e) break;
+  }
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot connect", e);
 

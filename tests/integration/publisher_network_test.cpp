@@ -7,6 +7,7 @@
 #include <boost/asio/ip/tcp.hpp>
 
 #include <netdb.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <optional>
@@ -270,6 +271,23 @@ TEST(while_connecting, limits_of_zero_mean_none) {
   const auto row = p.publish("", "q", std::string(500'000, 'x'));
   ASSERT_TRUE(p.settle());
   EXPECT_EQ(p.outcome_of(row), "confirmed");
+}
+
+TEST(while_connecting, a_lack_of_descriptors_is_named_and_survived) {
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    b.wait_for_the_end();
+  });
+  publisher_driver p(address(broker.port(), "connection_timeout=10000"));
+  rlimit usual{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
+  rlimit none = usual;
+  none.rlim_cur = 3;  // what is open stays open
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+  const std::string failure = first_failure(p);
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
+  EXPECT_THAT(failure, HasSubstr("cannot connect: Too many open files"));
+  EXPECT_TRUE(p.run_until([&] { return p.is_open(0); })) << p.log.text();
 }
 
 // The limits are an hour: each stop is over long before, or the test is not.
