@@ -16,8 +16,6 @@ namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
 constexpr auto tell_failures_every = 10s;
-// Of each event in that time, when connections or channels are lost again and again.
-constexpr std::size_t lines_at_most = 5;
 
 void shuffle(std::vector<endpoint>& nodes, const std::function<double()>& random) {
   for (std::size_t i = nodes.size(); i > 1; --i) {
@@ -32,8 +30,8 @@ link::link(const asio::any_io_executor& executor, link_options options, base::lo
            connection_events& events)
     : executor_(executor),
       options_(std::move(options)),
-      failures_(log, tell_failures_every),
-      log_(log, tell_failures_every, lines_at_most),
+      log_(log),
+      repeating_(log, tell_failures_every),
       events_(events),
       retry_(executor) {}
 
@@ -104,8 +102,8 @@ void link::finished() {
 }
 
 void link::failed(std::string_view node, std::string_view text) {
-  failures_.warn("amqp.connect_failed",
-                 {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
+  repeating_.warn("amqp.connect_failed",
+                  {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
 }
 
 }  // namespace outboxd::relay::amqp

@@ -55,8 +55,8 @@ class link : public std::enable_shared_from_this<link> {
 
   boost::asio::any_io_executor executor_;
   link_options options_;
-  limited_log failures_;
-  limited_log log_;  // what the connections say
+  base::logger& log_;
+  limited_log repeating_;
   connection_events& events_;
   std::shared_ptr<connection> current_;
   boost::asio::steady_timer retry_;

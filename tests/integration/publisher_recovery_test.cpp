@@ -1,5 +1,5 @@
 // What the publisher does after a channel or a connection was lost: why it says it was, how fast it
-// comes back, and that it neither loops nor floods the log. Against a broker on a loopback socket.
+// comes back, and that it never loops. Against a broker on a loopback socket.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -44,7 +44,7 @@ TEST(a_lost_channel, is_open_again_after_one_round_trip) {
   EXPECT_EQ(broker.connections(), 1);
 }
 
-TEST(a_lost_channel, that_dies_again_and_again_is_no_loop_and_no_flood_of_lines) {
+TEST(a_lost_channel, that_dies_again_and_again_is_no_loop) {
   scripted_broker broker([](broker_side& b) {
     b.handshake();
     for (;;) {
@@ -61,8 +61,6 @@ TEST(a_lost_channel, that_dies_again_and_again_is_no_loop_and_no_flood_of_lines)
   EXPECT_FALSE(p.run_until([&] { return p.times_opened() > 40; }, 2s)) << "a loop";
   EXPECT_TRUE(p.run_until([&] { return p.times_opened() > 12; })) << "it gave up";
   EXPECT_EQ(broker.connections(), 1);
-  EXPECT_EQ(p.log.lines("amqp.channel_closed").size(), 5u);
-  EXPECT_EQ(p.log.lines("amqp.channel_opened").size(), 5u);
 }
 
 TEST(a_lost_connection, is_known_by_the_brokers_words_though_a_reset_came_right_behind_them) {
@@ -136,8 +134,6 @@ TEST(a_lost_connection, is_replaced_ever_more_slowly_while_connections_are_of_no
   p.start();
   EXPECT_FALSE(p.run_until([&] { return p.times_opened() > 30; }, 3s)) << "a loop";
   EXPECT_TRUE(p.run_until([&] { return p.times_opened() > 12; })) << "it gave up";
-  EXPECT_EQ(p.log.lines("amqp.connected").size(), 5u);
-  EXPECT_EQ(p.log.lines("amqp.disconnected").size(), 5u);
 }
 
 TEST(a_lost_connection, is_replaced_soon_when_it_was_of_use) {
