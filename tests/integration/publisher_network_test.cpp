@@ -274,11 +274,10 @@ TEST(while_connecting, limits_of_zero_mean_none) {
 }
 
 TEST(while_connecting, a_lack_of_descriptors_is_named_and_survived) {
-  scripted_broker broker([](broker_side& b) {
-    b.handshake();
-    b.wait_for_the_end();
-  });
-  publisher_driver p(address(broker.port(), "connection_timeout=10000"));
+  std::string url = "amqp://127.0.0.1:1/";
+  auto o = publisher_driver::options(url);
+  o.nodes = [&] { return relay::amqp::parse_uris(url); };
+  publisher_driver p(o);
   rlimit usual{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &usual), 0);
   rlimit none = usual;
@@ -287,6 +286,12 @@ TEST(while_connecting, a_lack_of_descriptors_is_named_and_survived) {
   const std::string failure = first_failure(p);
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &usual), 0);
   EXPECT_THAT(failure, HasSubstr("cannot connect: Too many open files"));
+
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    b.wait_for_the_end();
+  });
+  url = broker.url();
   EXPECT_TRUE(p.run_until([&] { return p.is_open(0); })) << p.log.text();
 }
 
