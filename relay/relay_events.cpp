@@ -134,8 +134,7 @@ status relay::impl::current() const {
   s.lead = lead_;
   s.lead_detail = lead_detail_;
   s.draining = draining_;
-  for (const lane_info& l : lanes_) s.lanes.push_back(l.shown);
-  if (!s.lanes.back().open) s.lanes.pop_back();  // the quarantine is open only while it is needed
+  for (lane_id lane = 0; lane < broker_.lanes(); ++lane) s.lanes.push_back(lanes_[lane].shown);
   s.store_ok = store_ok_;
   s.store_detail = store_detail_;
   s.rows_in_memory = core_.rows_in_memory();

@@ -15,8 +15,8 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// Above the limit of stop(): a name look-up that hangs cannot be ended.
-constexpr auto patience_with_resolver = 1s;
+// Above the limit of stop(), which every lane obeys by itself.
+constexpr auto last_resort = 1s;
 constexpr auto time_to_retire = 2s;
 
 std::function<double()> seeded_random() {
@@ -65,7 +65,7 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     all_lanes.insert(all_lanes.end(), retired_.begin(), retired_.end());
     if (quarantine_) all_lanes.push_back(quarantine_);
     auto all = std::make_shared<stopping>(executor_, all_lanes.size(), std::move(done));
-    all->overdue.expires_after(limit + patience_with_resolver);
+    all->overdue.expires_after(limit + last_resort);
     all->overdue.async_wait([all](boost::system::error_code cancelled) {
       if (!cancelled) all->finish();
     });
@@ -97,7 +97,7 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     o.confirm_timeout = opts_.confirm_timeout;
     o.max_message_size = opts_.max_message_size;
     o.link.nodes = opts_.nodes;
-    o.link.reconnect = o.link.connection.reopen = {opts_.reconnect_min, opts_.reconnect_max};
+    o.link.reconnect = {opts_.reconnect_min, opts_.reconnect_max};
     o.link.connection.client = {opts_.connection_name + ":" + name, opts_.version};
     o.link.connection.lane = id;
     o.link.connection.random = random_;
