@@ -40,6 +40,7 @@ class application {
 
   exit_code run() {
     for (const auto& text : loaded_.warnings) log_.warn("settings.unknown", {{"text", text}});
+    for (const auto& text : loaded_.cautions) log_.warn("settings.caution", {{"text", text}});
     if (const auto listening = http_.start(s().http_listen); !listening) {
       log_.error("http.listen_failed",
                  {{"error", listening.error().text}, {"setting", "OUTBOX_HTTP_LISTEN"}});

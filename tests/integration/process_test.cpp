@@ -103,8 +103,7 @@ environment real_servers() {
 
 TEST(process, bad_configuration_is_reported_whole_and_exits_with_78) {
   const auto end = run_once(
-      {},
-      {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ORDERING", "pipelined"}});
+      {}, {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ADMIN_TOKEN", "hush"}});
   EXPECT_EQ(end.status, (exit_status{78, 0}));
   EXPECT_THAT(end.err, AllOf(HasSubstr("OUTBOX_BATCH_SIZE=0"), HasSubstr("OUTBOX_RETENTION=24"),
                              HasSubstr("not in this version")));
