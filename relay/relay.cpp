@@ -39,7 +39,6 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       broker_(broker),
       opts_(opts),
       log_(log),
-      row_log_(log, 10s),
       metrics_(metrics),
       core_(opts, broker.lanes(), dice()),
       lanes_(broker.lanes()),
@@ -122,10 +121,10 @@ void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
     metrics_.died(d.why);
     if (d.why == verdict::too_large)
       metrics_.failed(d.why);  // found here, the publisher never saw it
-    row_log_.warn("row.dead", {{"id", d.ref.id},
-                               {"message_id", boost::uuids::to_string(d.ref.message_id)},
-                               {"reason", to_string(d.why)},
-                               {"error", d.text}});
+    log_.warn("row.dead", {{"id", d.ref.id},
+                           {"message_id", boost::uuids::to_string(d.ref.message_id)},
+                           {"reason", to_string(d.why)},
+                           {"error", d.text}});
   }
 }
 

@@ -103,12 +103,12 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
 
 void relay::impl::note_failure(const outcome& o, const outbox::message& m, verdict what) {
   metrics_.failed(what);
-  row_log_.warn("row.failed", {{"id", m.ref.id},
-                               {"reason", to_string(what)},
-                               {"exchange", m.exchange},
-                               {"routing_key", m.routing_key},
-                               {"code", o.code},
-                               {"error", o.text}});
+  log_.warn("row.failed", {{"id", m.ref.id},
+                           {"reason", to_string(what)},
+                           {"exchange", m.exchange},
+                           {"routing_key", m.routing_key},
+                           {"code", o.code},
+                           {"error", o.text}});
 }
 
 // ---- what operators see ----
