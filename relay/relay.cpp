@@ -146,6 +146,7 @@ void relay::impl::on_purged(base::result<std::size_t> r) {
 
 // Once a second: what has no hurry and must not be forgotten.
 void relay::impl::keep_house() {
+  if (stopping_) return;  // a handler that was queued already is not cancelled
   const time_point now = clock_now();
   for (lane_info& lane : lanes_) count_blocked_time(lane, now);
   if (core_.leading() && !draining_) {

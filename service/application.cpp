@@ -108,7 +108,7 @@ class application {
   void tick_log() {
     log_timer_.expires_after(std::chrono::seconds(1));
     log_timer_.async_wait([this](const boost::system::error_code& cancelled) {
-      if (cancelled) return;
+      if (cancelled || log_at_end_) return;  // one that was queued already is not cancelled
       log_.tick();
       tick_log();
     });
@@ -137,6 +137,7 @@ class application {
       ends_at(stage::http);
       http_.stop([this] {
         watchdog_.rest();
+        log_at_end_ = true;
         log_timer_.cancel();
         lifecycle_.close();
       });
@@ -209,6 +210,7 @@ class application {
   stage stage_ = stage::running;
   watchdog watchdog_;  // before what it watches: its thread outlives their destructors
   boost::asio::steady_timer log_timer_;
+  bool log_at_end_ = false;
   outbox::pg_store store_;
   outbox::pg_leadership leadership_;
   relay::amqp::amqp_publisher broker_;

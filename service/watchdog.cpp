@@ -28,6 +28,7 @@ void watchdog::start() {
 }
 
 void watchdog::rest() {
+  resting_ = true;
   timer_.cancel();
   const std::lock_guard lock(mutex_);
   loop_watched_ = false;
@@ -40,6 +41,7 @@ void watchdog::shut_down_within(milliseconds limit) {
 }
 
 void watchdog::beat() {
+  if (resting_) return;  // a handler that was queued already is not cancelled
   ++beats_;
   timer_.expires_after(limits_.look_every);
   timer_.async_wait([this](const boost::system::error_code& cancelled) {

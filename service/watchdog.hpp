@@ -58,7 +58,8 @@ class watchdog {
 
   const watchdog_limits limits_;
   const handlers on_;
-  boost::asio::steady_timer timer_;  // the io thread alone
+  boost::asio::steady_timer timer_;  // the io thread alone, as the next
+  bool resting_ = false;
   std::atomic<std::uint64_t> beats_{0};
 
   std::mutex mutex_;  // guards the rest

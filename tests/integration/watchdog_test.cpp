@@ -54,6 +54,20 @@ TEST_F(watchdog_test, a_handler_that_does_not_return_is_noticed) {
   noticed.set_value();
 }
 
+// The timer has expired by then, and its handler waits behind the one that rests.
+TEST_F(watchdog_test, a_beat_that_is_under_way_does_not_keep_the_loop_running) {
+  run_loop();
+  std::promise<void> resting;
+  boost::asio::post(context_, [&] { resting.get_future().wait(); });
+  ASSERT_EQ(hung_future_.wait_for(30s), ready);
+  boost::asio::post(context_, [this] { watchdog_.rest(); });
+  std::future<void> ended = std::async(std::launch::async, [this] { loop_.join(); });
+  resting.set_value();
+  const bool in_time = ended.wait_for(10s) == ready;
+  EXPECT_TRUE(in_time);
+  if (!in_time) context_.stop();
+}
+
 TEST_F(watchdog_test, a_loop_that_turns_is_left_alone_and_so_is_one_that_has_ended) {
   run_loop();
   EXPECT_TRUE(quiet_for_a_while());
