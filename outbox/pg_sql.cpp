@@ -275,7 +275,7 @@ SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
   FROM pending, deferred, dead, vacuumed, oldest)";
 
 // $1 start after this id · $2 rows to look at · $3, $4 keep sent and dead rows this long
-// (milliseconds)
+// (milliseconds) · $5 true: dead rows with an ordering key stay
 //
 // By ranges of the primary key, from where the last call ended: rows leave the table about in the
 // order of their ids, and no index on sent_at has to be paid for by every row. The conditions stand
@@ -285,6 +285,7 @@ WITH page AS (
   SELECT m.id, m.status,
          CASE m.status WHEN 'sent' THEN m.sent_at < now() - $3::bigint * interval '1 ms'
                        WHEN 'dead' THEN coalesce(m.due_at, m.created_at) < now() - $4::bigint * interval '1 ms'
+                                        AND NOT ($5::boolean AND m.ordering_key IS NOT NULL)
                        ELSE false END AS old
     FROM "outbox".messages AS m
    WHERE m.id > $1::bigint

@@ -110,11 +110,13 @@ class pg_store::impl {
  public:
   impl(const boost::asio::any_io_executor& executor, const pg_options& options)
       : delete_on_ack_(options.delete_on_ack),
+        keep_dead_keys_(options.keep_dead_keys),
         sql_(std::make_shared<const store_statements>(options.schema)),
         reading_(executor, lane_for(options, "pg-read")),
         writing_(executor, lane_for(options, "pg-write")) {}
 
   const bool delete_on_ack_;
+  const bool keep_dead_keys_;
   const std::shared_ptr<const store_statements> sql_;
   // Where the next purge starts. Shared with the jobs: one may outlive us in the queue.
   const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
@@ -131,6 +133,7 @@ class pg_store::impl {
     // Above what any statement of ours takes on a busy server, below what an operator would wait
     // for.
     lane.settings.emplace_back("statement_timeout", "30s");
+    lane.limits.statement = options.answer_within;
     // ALTER TABLE, VACUUM FULL: give way and try again instead of standing in the queue of locks.
     lane.settings.emplace_back("lock_timeout", "5s");
     lane.jitter = options.jitter;
@@ -153,6 +156,14 @@ void pg_store::stop(std::function<void()> closed) {
   };
   impl_->reading_.stop(one_is_closed);
   impl_->writing_.stop(one_is_closed);
+}
+
+std::vector<db_call> pg_store::calls() const {
+  std::vector<db_call> all;
+  for (const auto* lane : {&impl_->reading_, &impl_->writing_}) {
+    if (auto call = lane->current_call()) all.push_back(std::move(*call));
+  }
+  return all;
 }
 
 void pg_store::read(read_request request, handler<read_answer> done) {
@@ -222,12 +233,13 @@ void pg_store::purge(std::chrono::milliseconds sent_before, std::chrono::millise
                      std::size_t limit, handler<std::size_t> done) {
   impl_->writing_.submit<std::size_t>(
       "purge",
-      [sql = impl_->sql_, from = impl_->purge_from_, sent_before, dead_before, limit](session& db) {
+      [sql = impl_->sql_, from = impl_->purge_from_, keep = impl_->keep_dead_keys_, sent_before,
+       dead_before, limit](session& db) {
         std::size_t purged = 0;
         for (int page = 0; page < purge_pages && purged < limit; ++page) {
           const auto room = limit - purged;
-          const auto got = decode_purge(
-              db.run(sql->purge, *from, as_bigint(room), sent_before.count(), dead_before.count()));
+          const auto got = decode_purge(db.run(sql->purge, *from, as_bigint(room),
+                                               sent_before.count(), dead_before.count(), keep));
           purged += got.purged;
           // The end of the table, or of what is old enough: next time from the start again.
           const bool end = got.seen < room || (got.purged == 0 && got.young > 0);

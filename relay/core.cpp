@@ -265,6 +265,16 @@ std::optional<std::chrono::microseconds> core::oldest_age(time_point now) const 
   return oldest;
 }
 
+std::optional<std::chrono::microseconds> core::oldest_unconfirmed_age(time_point now) const {
+  std::optional<std::chrono::microseconds> oldest;
+  for (const auto& [ref, r] : rows_.all()) {
+    if (r->state != row_state::in_flight) continue;
+    const auto age = std::chrono::duration_cast<std::chrono::microseconds>(now - r->published_at);
+    oldest = std::max(oldest.value_or(age), age);
+  }
+  return oldest;
+}
+
 bool core::caught_up() const {
   return read_all_ && bodiless_.empty();
 }

@@ -123,6 +123,9 @@ class core {
   bool caught_up() const;
   // Age of the oldest row in memory that is not confirmed, by the database's clock.
   std::optional<std::chrono::microseconds> oldest_age(time_point now) const;
+  // How long the oldest publish without an outcome has been out.
+  std::optional<std::chrono::microseconds> oldest_unconfirmed_age(time_point now) const;
+  bool needs_quarantine() const { return quarantine_wanted_; }
 
  private:
   using refs = std::unordered_set<outbox::row_ref, outbox::row_ref_hash>;

@@ -356,7 +356,10 @@ void destinations::reset() {
 std::vector<hold_info> destinations::holds() const {
   std::vector<hold_info> shown;
   shown.reserve(holds_.size());
-  for (const hold* h : holds_) shown.push_back(h->shown);
+  for (const hold* h : holds_) {
+    shown.push_back(h->shown);
+    shown.back().probing = h->probing != nullptr;
+  }
   return shown;
 }
 

@@ -16,6 +16,7 @@ struct hold_info {
   time_point since{};
   time_point next_probe{};
   int probes = 0;  // that failed
+  bool probing = false;
 };
 
 struct hold_event {

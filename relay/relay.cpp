@@ -39,7 +39,6 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       broker_(broker),
       opts_(opts),
       log_(log),
-      row_log_(log, 10s),
       metrics_(metrics),
       core_(opts, broker.lanes(), dice()),
       lanes_(broker.lanes() + 1),
@@ -88,6 +87,7 @@ void relay::impl::obey(action& a) {
   } else if (auto* decide = std::get_if<do_decide>(&a)) {
     store_.decide(decide->epoch, std::move(decide->decisions), then(&impl::on_decided));
   } else if (auto* quarantine = std::get_if<do_want_quarantine>(&a)) {
+    if (!quarantine->wanted) lanes_.back().was_open = false;  // it is not lost, but given up
     broker_.want_quarantine(quarantine->wanted);
   } else if (auto* tell = std::get_if<do_tell>(&a)) {
     note_hold(tell->what);
@@ -126,10 +126,10 @@ void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
     metrics_.died(d.why);
     // Found here: the publisher never saw it.
     if (d.why == verdict::too_large || d.why == verdict::delay_too_long) metrics_.failed(d.why);
-    row_log_.warn("row.dead", {{"id", d.ref.id},
-                               {"message_id", boost::uuids::to_string(d.ref.message_id)},
-                               {"reason", to_string(d.why)},
-                               {"error", d.text}});
+    log_.warn("row.dead", {{"id", d.ref.id},
+                           {"message_id", boost::uuids::to_string(d.ref.message_id)},
+                           {"reason", to_string(d.why)},
+                           {"error", d.text}});
   }
 }
 
@@ -151,6 +151,7 @@ void relay::impl::on_purged(base::result<std::size_t> r) {
 
 // Once a second: what has no hurry and must not be forgotten.
 void relay::impl::keep_house() {
+  if (stopping_) return;  // a handler that was queued already is not cancelled
   const time_point now = clock_now();
   for (lane_info& lane : lanes_) count_blocked_time(lane, now);
   if (core_.leading() && !draining_) {

@@ -103,12 +103,12 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
 
 void relay::impl::note_failure(const outcome& o, const outbox::message& m, verdict what) {
   metrics_.failed(what);
-  row_log_.warn("row.failed", {{"id", m.ref.id},
-                               {"reason", to_string(what)},
-                               {"exchange", m.exchange},
-                               {"routing_key", m.routing_key},
-                               {"code", o.code},
-                               {"error", o.text}});
+  log_.warn("row.failed", {{"id", m.ref.id},
+                           {"reason", to_string(what)},
+                           {"exchange", m.exchange},
+                           {"routing_key", m.routing_key},
+                           {"code", o.code},
+                           {"error", o.text}});
 }
 
 void relay::impl::note_hold(const hold_event& e) {
@@ -128,6 +128,23 @@ void relay::impl::note_hold(const hold_event& e) {
 
 // ---- what operators see ----
 
+namespace {
+
+hold_status shown(const hold_info& h, time_point now) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  hold_status s;
+  s.exchange = h.where.exchange;
+  s.routing_key = h.where.routing_key;
+  s.reason = h.reason;
+  s.since = duration_cast<milliseconds>(now - h.since);
+  s.probes = h.probes;
+  if (!h.probing) s.next_probe_in = std::max(duration_cast<milliseconds>(h.next_probe - now), 0ms);
+  return s;
+}
+
+}  // namespace
+
 status relay::impl::current() const {
   const time_point now = clock_now();
   status s;
@@ -140,6 +157,9 @@ status relay::impl::current() const {
   s.rows_in_memory = core_.rows_in_memory();
   s.unconfirmed = core_.unconfirmed();
   s.held_keys = core_.held_keys();
+  for (const hold_info& h : core_.holds()) s.holds.push_back(shown(h, now));
+  if (core_.needs_quarantine()) s.quarantine = lanes_.back().shown;
+  s.oldest_unconfirmed_age = core_.oldest_unconfirmed_age(now);
   s.backlog = backlog_;
   // Known once the table was measured; rows in memory are more recent than that.
   if (backlog_) {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "relay/core.hpp"
-#include "relay/limited_log.hpp"
 #include "relay/relay.hpp"
 
 namespace outboxd::relay {
@@ -97,7 +96,6 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   publisher& broker_;
   options opts_;
   base::logger& log_;
-  limited_log row_log_;
   observer& metrics_;
   core core_;
 

@@ -10,6 +10,7 @@
 #include "tests/support/run_until.hpp"
 #include "tests/support/servers.hpp"
 #include "tests/support/store_contract_fixture.hpp"
+#include "tests/support/tcp_gate.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -19,8 +20,11 @@ using base::failure_kind;
 
 class pg_store_test : public testing::Test {
  protected:
-  std::unique_ptr<outbox::pg_store> store(std::string url = "") {
+  std::unique_ptr<outbox::pg_store> store(std::string url = "", bool keep_dead_keys = false,
+                                          std::chrono::milliseconds answer_within = 35s) {
     outbox::pg_options options;
+    options.keep_dead_keys = keep_dead_keys;
+    options.answer_within = answer_within;
     options.url = [url = url.empty() ? db_.url() : url] { return url; };
     options.on_query = [this](std::string_view operation, std::chrono::microseconds) {
       operations.emplace_back(operation);
@@ -96,6 +100,24 @@ TEST_F(pg_store_test, the_role_of_the_relay_may_do_all_it_needs) {
   db_.run("DROP ROLE relay_login");
 }
 
+TEST_F(pg_store_test, a_dead_row_that_holds_its_key_is_not_purged) {
+  const auto s = store("", true);
+  auto row = text_row("a");
+  row.ordering_key = "k";
+  const auto keyed = insert(row);
+  row.ordering_key.reset();
+  const auto keyless = insert(row);
+  ASSERT_EQ(kill(*s, keyed).value().size(), 1u);
+  ASSERT_EQ(kill(*s, keyless).value().size(), 1u);
+  const auto purge = [&](outbox::pg_store& from) {
+    return answer_of<std::size_t>([&](auto done) { from.purge(-1h, -1h, 10, done); }).value();
+  };
+  EXPECT_EQ(purge(*s), 1u);
+  EXPECT_EQ(db_.value("SELECT id FROM \"outbox\".messages"), std::to_string(keyed.id));
+  EXPECT_EQ(purge(*s), 0u);
+  EXPECT_EQ(purge(*store()), 1u) << "OUTBOX_ON_DEAD=continue";
+}
+
 TEST_F(pg_store_test, a_missing_schema_is_not_ready_and_a_missing_grant_is_forbidden) {
   db_.run("CREATE ROLE stranger_login LOGIN PASSWORD 'secret'");
   {
@@ -119,6 +141,23 @@ TEST_F(pg_store_test, an_outage_is_an_answer_and_the_store_recovers) {
   EXPECT_TRUE(run_until(context_, 30s, [&] { return read(*s).has_value(); }));
   EXPECT_TRUE(read(*s).value().rows.empty());
   EXPECT_GE(reconnects, 1);
+}
+
+TEST_F(pg_store_test, a_database_that_goes_silent_is_an_answer_on_both_lanes_and_they_recover) {
+  tcp_gate gate(shared_postgres().port());
+  const auto s =
+      store(db_.url() + "?host=127.0.0.1&port=" + std::to_string(gate.port()), false, 300ms);
+  const auto ref = insert(text_row("a"));
+  ASSERT_EQ(read(*s).value().rows.size(), 1u);
+  ASSERT_TRUE(measure(*s).has_value());
+  gate.stall(direction::both);
+  EXPECT_THAT(read(*s).error().text, testing::HasSubstr("no answer to read within"));
+  EXPECT_THAT(settle(*s, ref).error().text, testing::HasSubstr("no answer to settle within"));
+  gate.pass();
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return settle(*s, ref).has_value(); }));
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return read(*s).has_value(); }));
+  EXPECT_EQ(db_.value("SELECT status FROM \"outbox\".messages"), "sent");
+  EXPECT_THAT(s->calls(), testing::IsEmpty());
 }
 
 TEST_F(pg_store_test, marks_do_not_wait_for_the_disk_and_decisions_do) {
