@@ -101,6 +101,25 @@ TEST_F(commits, a_snapshot_that_is_held_does_not_make_reading_dearer) {
   EXPECT_EQ(unsent(), 0);
 }
 
+// A relay that waited for the oldest transaction of the cluster would wait for this one. The gap
+// that it leaves open is of another transaction, which rolls back.
+TEST_F(commits, a_write_transaction_elsewhere_delays_nothing) {
+  pqxx::connection elsewhere(shared_postgres().create_database());
+  pqxx::work writes(elsewhere);
+  writes.exec("CREATE TABLE t AS SELECT 1");
+  pqxx::connection here(db.url());
+  pqxx::work also_writes(here);
+  also_writes.exec("CREATE TABLE t AS SELECT 1");
+  const auto relay = start_ready(db.url());
+  for (int n = 1; n <= 20; ++n) {
+    { open_transaction undone(db.url(), "undone"); }
+    insert(1, "q", "k");
+    ASSERT_TRUE(queued(static_cast<std::uint32_t>(n))) << relay->log();
+  }
+  expect_everything_delivered(*relay);
+  EXPECT_EQ(got.rows.size(), 20u);
+}
+
 // With poll nobody notifies, which a prepared transaction may not do.
 TEST_F(commits, a_transaction_in_two_phases_is_delivered_when_it_is_committed_and_never_otherwise) {
   const auto relay =
