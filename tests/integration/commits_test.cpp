@@ -54,6 +54,29 @@ TEST_F(commits, late_rows_are_found_among_thousands_of_gaps) {
   EXPECT_EQ(got.duplicates, 0u);
 }
 
+// Rows behind a hold lie inside of gaps that were merged, and come with every look into them.
+TEST_F(commits, rows_behind_a_hold_in_merged_gaps_do_not_crowd_out_new_ones) {
+  const auto relay =
+      start_ready(db.url(), {{"OUTBOX_RETRY_MIN", "5m"}, {"OUTBOX_RETRY_MAX", "5m"}});
+  open_transaction late(db.url(), "late");
+  insert(1, "nowhere", "held");
+  ASSERT_TRUE(
+      eventually(20s, [&] { return number("SELECT max(attempts) FROM outbox.messages") == 1; }));
+  insert_with_gaps(4'000, "q", "held");
+  insert_with_gaps(2'000);
+  ASSERT_TRUE(queued(2'000)) << relay->log();
+  for (std::uint32_t n = 1; n <= 3; ++n) {
+    insert(20);
+    ASSERT_TRUE(queued(2'000 + n * 20)) << "new rows are crowded out\n" << relay->log();
+  }
+  late.tx.commit();
+  ASSERT_TRUE(queued(2'061)) << "the late row was not found\n" << relay->log();
+  ask("DELETE FROM outbox.messages WHERE ordering_key = 'held'");
+  expect_everything_delivered(*relay);
+  EXPECT_EQ(got.duplicates, 0u);
+  EXPECT_EQ(got.rows.size(), 2'061u);
+}
+
 // pg_dump, for hours: the index keeps an entry for everything that was sent meanwhile. Counted by
 // the server: the entries that were visited. Its sessions tell at their end at the latest.
 TEST_F(commits, a_snapshot_that_is_held_does_not_make_reading_dearer) {
