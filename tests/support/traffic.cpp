@@ -13,14 +13,13 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Enough to keep a relay busy, little enough for eight test processes on one machine.
+// Enough to keep a relay busy, little enough for several tests on one machine.
 constexpr auto pause_between_transactions = 1ms;
 constexpr auto pause_after_failure = 20ms;
 
 }  // namespace
 
-writers::writers(std::string url, unsigned count, std::string session)
-    : url_(std::move(url)), session_(std::move(session)) {
+writers::writers(std::string url, unsigned count) : url_(std::move(url)) {
   for (unsigned number = 0; number < count; ++number)
     threads_.emplace_back([this, number] { run(number); });
 }
@@ -49,10 +48,7 @@ void writers::run(unsigned number) {
     std::vector<std::string> kept, undone;
     bool committing = false;
     try {
-      if (!connection) {
-        connection.emplace(url_);
-        if (!session_.empty()) pqxx::nontransaction(*connection).exec(session_);
-      }
+      if (!connection) connection.emplace(url_);
       pqxx::work tx(*connection);
       const auto insert = [&](std::vector<std::string>& into) {
         into.push_back(name + "-" + std::to_string(++last));

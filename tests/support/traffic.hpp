@@ -20,8 +20,7 @@ namespace outboxd::tests {
 // constructor.
 class writers {
  public:
-  // session: SQL for each new connection.
-  explicit writers(std::string url, unsigned count = 4, std::string session = "");
+  explicit writers(std::string url, unsigned count = 4);
   ~writers();
 
   writers(const writers&) = delete;
@@ -38,7 +37,7 @@ class writers {
   void run(unsigned number);
   void forget(const std::vector<std::string>& bodies);
 
-  const std::string url_, session_;
+  const std::string url_;
   std::atomic<bool> writing_{true};
   std::atomic<std::size_t> committed_{0};
   std::mutex mutex_;
