@@ -47,15 +47,8 @@ outbox::due_position place_of(const message& m) {
 }
 
 row_status status_after(const outbox::decision& d) {
-  switch (d.what) {
-    case outbox::fate::dead:
-      return row_status::dead;
-    case outbox::fate::pending:
-      return row_status::pending;
-    case outbox::fate::deferred:
-      break;
-  }
-  return row_status::deferred;
+  if (d.what == outbox::fate::pending) return row_status::pending;
+  return d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
 }
 
 bool goes_to(const message& m, const outbox::destination& d) {
