@@ -299,8 +299,6 @@ void memory_store::load_failed(std::int64_t after, bool dead_too, std::size_t li
   });
 }
 
-// ---------------------------------------------------------------------------------------- writing
-
 void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   answer<std::size_t>("settle", std::move(done), [&] {
     std::size_t changed = 0;
