@@ -124,7 +124,7 @@ void says_the_same(const outbox::message& row, const fuzz::published& p) {
 int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::input in(data, size);
   const std::uint32_t frame_max = 4096 + in.u8() * 512u;
-  const std::size_t largest = in.u8() * 64u;
+  const std::size_t largest = std::size_t{64} * in.u8();
   const outbox::message row = a_row(in);
 
   const std::string before = "before";

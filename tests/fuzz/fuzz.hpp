@@ -13,6 +13,7 @@
 #include <string_view>
 
 // The entry of every target; libFuzzer calls it, or run_corpus.cpp.
+// NOLINTNEXTLINE(readability-identifier-naming): libFuzzer's name
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 
 namespace outboxd::fuzz {

@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::input in(data, size);
   const process_view view = a_view(in);
   const std::string method = in.line(), target = in.line(), accept = in.rest();
-  const http_source source{[&] { return view; },
+  const http_source source{[&] { return process_view(view); },
                            [](const relay::status&) { return "outbox_leader 1\n"; }};
 
   const http_reply reply = answer({method, target, accept}, source);

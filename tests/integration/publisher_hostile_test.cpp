@@ -22,7 +22,6 @@ using relay::amqp::a_return_method;
 using relay::amqp::an_ack;
 using relay::amqp::field;
 using relay::amqp::start_with;
-using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 using script = scripted_broker::script;
