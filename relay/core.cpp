@@ -174,6 +174,7 @@ void core::failed(row& r, verdict what, int code, const std::string& text) {
   r.why = what;
   r.decision = outbox::decision{
       .ref = r.msg.ref,
+      .attempts = r.msg.attempts,
       .what = fate_of(what),
       .retry_in = base::backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
       .last_error = describe(what, code, text)};
