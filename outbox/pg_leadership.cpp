@@ -47,6 +47,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
     lane_.reset();
   }
 
+  std::optional<db_call> call() const { return lane_ ? lane_->current_call() : std::nullopt; }
+
   void try_wake_lock(std::function<void(base::result<bool>)> done) {
     if (!fsm_.leading()) return post_lost(std::move(done));
     // Advisory locks count: taken twice, it would have to be given back twice.
@@ -88,6 +90,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
         {"idle_session_timeout", std::to_string(lead_fsm::server_gives_up_after.count()) + "ms"},
         {"statement_timeout", "5s"},
         {"lock_timeout", "1s"}};
+    // Also for a stand-by, which the machine gives no time limit.
+    lane.limits.statement = options_.answer_within;
     lane.jitter = options_.jitter;
     lane.on_query = options_.on_query;
     lane.on_reconnect = options_.on_reconnect;
@@ -269,6 +273,10 @@ void pg_leadership::start(leadership_events& events) {
 
 void pg_leadership::stop(std::function<void()> done) {
   impl_->stop(std::move(done));
+}
+
+std::optional<db_call> pg_leadership::call() const {
+  return impl_->call();
 }
 
 void pg_leadership::try_wake_lock(std::function<void(base::result<bool>)> done) {

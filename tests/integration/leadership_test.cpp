@@ -180,6 +180,21 @@ TEST_F(leadership_test, a_leader_keeps_the_lead_by_pinging) {
   EXPECT_EQ(b.state, lead_state::standby);
 }
 
+TEST_F(leadership_test, a_stand_by_notices_that_the_database_went_silent) {
+  instance a(context_, db_, "a");
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::leading));
+  tcp_gate gate(shared_postgres().port());
+  instance b(context_, db_, "b", db_.url() + "?host=127.0.0.1&port=" + std::to_string(gate.port()));
+  b.start();
+  ASSERT_TRUE(b.wait_for(lead_state::standby));
+  gate.stall(direction::to_client);
+  ASSERT_TRUE(b.wait_for(lead_state::connecting));
+  EXPECT_EQ(b.detail, "no answer to try_lead within 8 s: the connection was given up");
+  gate.pass();
+  EXPECT_TRUE(b.wait_for(lead_state::standby)) << b.detail;
+}
+
 // The network swallows everything; neither side is told.
 TEST_F(leadership_test,
        a_leader_that_hears_nothing_gives_up_before_the_server_gives_the_lead_away) {

@@ -25,6 +25,12 @@ std::string_view to_string(fate_in_table f) {
 
 }  // namespace
 
+// Where a key has an order: of one queue, as promised; with one row at a time over all of them.
+std::string checker::queue_of(const story& s) const {
+  const std::string& key = *s.msg.ordering_key;
+  return pipelined ? key + " " + s.msg.exchange + " " + s.msg.routing_key : key;
+}
+
 story& checker::written(const outbox::message& m, nature what) {
   story& s = stories_[m.ref];
   s.msg = m;
@@ -45,7 +51,7 @@ void checker::rolled_back(const row_ref& ref) {
 void checker::vanished(const row_ref& ref) {
   story& s = at(ref);
   s.where = fate_in_table::vanished;
-  if (s.msg.ordering_key) delivered_ids_[*s.msg.ordering_key].erase(ref.id);
+  if (s.msg.ordering_key) delivered_ids_[queue_of(s)].erase(ref.id);
 }
 
 void checker::marked_sent(const row_ref& ref) {
@@ -76,7 +82,7 @@ void checker::delivered(const row_ref& ref, bool then_nacked) {
           "delivered once more than faults explain: " + describe(ref));
   if (s.deliveries > 1 || !s.msg.ordering_key || s.where != fate_in_table::visible) return;
 
-  std::set<std::int64_t>& before = delivered_ids_[*s.msg.ordering_key];
+  std::set<std::int64_t>& before = delivered_ids_[queue_of(s)];
   const bool takes_its_turn =
       !s.scheduled && !s.out_of_turn && !s.dead && !(pipelined && s.refused_by_one);
   require(!takes_its_turn || before.empty() || *before.rbegin() < ref.id,
@@ -99,10 +105,12 @@ void checker::published(const row_ref& ref, const std::vector<row_ref>& earlier,
                         const std::vector<row_ref>& beside, bool outdated) {
   story& s = at(ref);
   ++s.publishes;
+  ++publishes_[{s.msg.exchange, s.msg.routing_key}];
   if (s.where != fate_in_table::visible) return;
   for (const row_ref& e : earlier) {
     const story& other = of(e);
     if (other.told_confirmed || other.out_of_turn) continue;
+    if (other.what == nature::too_far) continue;  // had no place in the order when it was decided
     // It was not due yet when this one was read, or went out for the first time.
     if (other.scheduled && (outdated || s.publishes > 1)) continue;
     const bool may_be_overtaken =

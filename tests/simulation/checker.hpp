@@ -80,7 +80,13 @@ class checker {
   // A fault while it was in flight or not yet marked: it may be delivered once more.
   void exposed(const row_ref& ref) { ++at(ref).exposures; }
 
-  // Rows that are not sent nor dead, with the reason why they may wait for ever, if there is one.
+  // Publishes to this destination so far.
+  int publishes_to(const std::string& exchange, const std::string& routing_key) const {
+    const auto it = publishes_.find({exchange, routing_key});
+    return it == publishes_.end() ? 0 : it->second;
+  }
+
+  // The end: which rows are pending or deferred, and which of them have a reason to be.
   void finished(const std::vector<row_ref>& waiting, const std::set<row_ref>& may_wait) const;
 
   const story& of(const row_ref& ref) const { return stories_.at(ref); }
@@ -90,9 +96,12 @@ class checker {
   std::string describe(const row_ref& ref) const;
 
  private:
+  std::string queue_of(const story& s) const;
+
   const clock& clock_;
   std::unordered_map<row_ref, story, outbox::row_ref_hash> stories_;
-  std::map<std::string, std::set<std::int64_t>> delivered_ids_;  // by key, while in the table
+  std::map<std::string, std::set<std::int64_t>> delivered_ids_;  // by queue_of, while in the table
+  std::map<std::pair<std::string, std::string>, int> publishes_;
 };
 
 }  // namespace outboxd::simulation

@@ -60,13 +60,14 @@ void model_broker::set_alarm(bool on) {
     if (std::exchange(c.told_blocked, false)) c.answers.push_back({frame::kind::unblocked});
 }
 
-// A queue that finds its quorum again stores what it was sent, or has lost it; the channels it left
-// without an answer get one, or never.
+// A queue that finds its quorum again stores what it was sent and answers, or never; what it has
+// lost of a channel, and everything after that, it never answers.
 void model_broker::set(const destination& d, trouble t) {
   destinations_[d] = t;
   if (t == trouble::silent) return;
   for (const withheld& w : std::exchange(withheld_[d], {})) {
-    if (luck_.per_cent(30)) continue;
+    if (luck_.per_cent(10)) deaf_.insert({w.from, d});
+    if (deaf_.contains({w.from, d})) continue;
     checker_.delivered(w.msg.ref, false);
     if (luck_.per_cent(70)) decide(w.from, w.number, word::ack);
   }
@@ -158,6 +159,7 @@ void model_broker::route(connection_id id, connection& c, tag t, const outbox::m
     }
     return decide(id, t, word::ack);
   }
+  if (deaf_.contains({id, d})) return;
   if (ails_it == trouble::silent) {
     withheld_[d].push_back({id, t, m});
     return;

@@ -112,6 +112,7 @@ class model_broker {
   std::map<std::string, trouble> exchanges_;
   std::map<destination, trouble> destinations_;
   std::map<destination, std::vector<withheld>> withheld_;
+  std::set<std::pair<connection_id, destination>> deaf_;
 };
 
 }  // namespace outboxd::simulation

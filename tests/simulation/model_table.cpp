@@ -14,6 +14,18 @@ bool waits(const table_row& r) {
   return r.state == status::pending || r.state == status::deferred;
 }
 
+status after(outbox::fate f) {
+  switch (f) {
+    case outbox::fate::deferred:
+      return status::deferred;
+    case outbox::fate::dead:
+      return status::dead;
+    case outbox::fate::pending:
+      return status::pending;
+  }
+  return status::pending;
+}
+
 }  // namespace
 
 // ---- services ----
@@ -88,10 +100,19 @@ std::vector<row_ref> model_table::decide(std::int64_t epoch,
   for (const outbox::decision& d : decisions) {
     table_row* r = at(d.ref.id);
     if (r == nullptr || r->msg.ref != d.ref) continue;
-    const status wanted = d.what == outbox::fate::dead ? status::dead : status::deferred;
-    if (r->state == wanted && r->msg.attempts == d.attempts + 1) changed.push_back(d.ref);
+    const status wanted = after(d.what);
+    const bool was_done =
+        d.what != outbox::fate::pending && r->state == wanted && r->msg.attempts == d.attempts + 1;
+    if (was_done) changed.push_back(d.ref);
     if (!waits(*r) || r->msg.attempts != d.attempts) continue;
+    changed.push_back(d.ref);
     unplace(*r);
+    if (d.what == outbox::fate::pending) {
+      trace(clock_, "decided", d.ref.id, "pending");
+      r->state = status::pending;
+      place(*r);
+      continue;
+    }
     if (!r->failing_since) r->failing_since = clock_.database();
     ++r->msg.attempts;
     trace(clock_, "decided", d.ref.id, wanted == status::dead ? "dead" : "deferred", "attempt",
@@ -101,7 +122,6 @@ std::vector<row_ref> model_table::decide(std::int64_t epoch,
     place(*r);
     if (wanted == status::dead)
       checker_.died(d.ref, r->msg.attempts, clock_.database() - *r->failing_since);
-    changed.push_back(d.ref);
   }
   flush();
   return changed;

@@ -87,8 +87,8 @@ void replica::lane_opened(lane_id lane) {
   poll();
 }
 
-void replica::lane_closed(lane_id lane, doubt, int, const std::string&) {
-  core_.lane_closed(lane);
+void replica::lane_closed(lane_id lane, doubt why, int, const std::string&) {
+  core_.lane_closed(lane, why, w_.time.now);
   poll();
 }
 
@@ -102,7 +102,7 @@ void replica::outcomes(lane_id, std::span<const outcome> batch) {
     trace(w_.time, "epoch", epoch_, "hears of", o.ref.id, to_string(o.what), to_string(o.why),
           o.code);
     if (o.what == verdict::confirmed) unmarked_.insert(o.ref);
-    core_.landed(o);
+    core_.landed(o, w_.time.now);
     if (w_.chance.per_cent(50)) poll();
   }
   poll();
@@ -130,6 +130,8 @@ void replica::obey(relay::action& a) {
     decide_.asked = std::move(*decide);
   } else if (auto* p = std::get_if<relay::do_publish>(&a)) {
     publish(*p->what);
+  } else if (auto* quarantine = std::get_if<relay::do_want_quarantine>(&a)) {
+    wants_quarantine_ = quarantine->wanted;
   } else if (std::holds_alternative<relay::do_try_wake_lock>(a)) {
     asked_for_wake_lock_ = true;
   } else if (std::holds_alternative<relay::do_release_wake_lock>(a)) {
@@ -154,8 +156,7 @@ void replica::publish(relay::row& r) {
 
 void replica::check_memory() const {
   const relay::options& o = options_.relay;
-  const std::size_t rows = std::max(options_.least_capacity, 2 * o.max_in_flight + o.batch_size);
-  require(core_.rows_in_memory() <= rows, invariant::memory_bounded,
+  require(core_.rows_in_memory() <= core_.capacity(), invariant::memory_bounded,
           std::to_string(core_.rows_in_memory()) + " rows");
   require(core_.bytes_in_memory() <= o.max_in_flight_bytes + o.max_message_size,
           invariant::memory_bounded, std::to_string(core_.bytes_in_memory()) + " bytes");
@@ -200,7 +201,7 @@ void replica::step_statements() {
   });
   step(holds_, [this](const relay::do_load_failed& h) -> std::function<void()> {
     if (fails(read_session_broken_)) return [this] { core_.failed_loaded(away(), w_.time.now); };
-    return [this, f = w_.table.load_failed(0, false, h.limit)] {
+    return [this, f = w_.table.load_failed(h.after, h.dead_too, h.limit)] {
       trace(w_.time, "epoch", epoch_, "is told of", f.size(), "failed rows");
       core_.failed_loaded(f, w_.time.now);
     };

@@ -35,6 +35,8 @@ struct scenario {
   // Fails from the start, and for ever.
   std::optional<model_broker::destination> broken;
   trouble broken_how = trouble::none;
+  // How long a row may wait that nothing holds back, while one destination is broken.
+  std::optional<std::chrono::milliseconds> patience;
 };
 
 // Little of everything, so that every limit is met; different for every seed.

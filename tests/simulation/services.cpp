@@ -47,6 +47,19 @@ bool services::end_all() {
   return committed;
 }
 
+void services::go_on() {
+  for (const auto& [exchange, routing_key] : destinations()) {
+    const model_table::xid t = table_.begin();
+    outbox::message m;
+    m.exchange = exchange;
+    m.routing_key = routing_key;
+    m.body = std::string(small_body, 'b');
+    m.body_size = small_body;
+    table_.insert(t, table_.draw_id(), std::move(m), nature::good, false, std::nullopt);
+    table_.commit(t, true);
+  }
+}
+
 bool services::end(const transaction& t) {
   const bool commits = !luck_.per_cent(habits_.rollbacks);
   if (commits) {
@@ -74,7 +87,7 @@ void services::insert(transaction& t) {
   const auto& [exchange, routing_key] = destinations()[luck_.index(destinations().size())];
   m.exchange = exchange;
   m.routing_key = routing_key;
-  m.mandatory = !luck_.per_cent(5);
+  m.mandatory = !luck_.per_cent(habits_.optional);
   const bool large = luck_.per_cent(habits_.large);
   m.body = std::string(large ? large_body : small_body, 'b');
   m.body_size = m.body.size();

@@ -21,6 +21,7 @@ struct habits {
   int commits = 15;           // per cent likewise
   int rollbacks = 20;         // per cent of the transactions
   int scheduled = 5;          // per cent of the rows
+  int optional = 5;           // per cent of the rows are not mandatory
   int large = 10;             // per cent: the body does not come with the row
   int asynchronous = 0;       // per cent of the transactions do not wait for the disk
   int poison = 0;             // per mille of the rows: refused, invalid, too large
@@ -39,6 +40,8 @@ class services {
   // Writes, and perhaps ends transactions; true when something was committed.
   bool step();
   bool end_all();
+  // One good row to every destination: the services go on.
+  void go_on();
   void crashed() {
     transactions_.clear();
     drawn_early_.clear();

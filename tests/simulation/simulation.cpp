@@ -38,27 +38,41 @@ simulation::simulation(unsigned seed, const scenario& scenario)
 }
 
 void simulation::run() {
+  const auto& broken = scenario_.broken;
+  time_point half_time;
+  int publishes = 0;
   for (int i = 0; i < scenario_.steps; ++i) {
     clock_.now += std::chrono::milliseconds(luck_.any(0, 4));
     step(true);
+    if (scenario_.patience && i % 20 == 0) check_that_others_flow();
+    if (i != scenario_.steps / 2) continue;
+    half_time = clock_.now;
+    if (broken) publishes = checker_.publishes_to(broken->first, broken->second);
   }
+  if (broken && scenario_.patience)
+    check_that_it_is_spared(
+        checker_.publishes_to(broken->first, broken->second) - publishes,
+        std::chrono::duration_cast<std::chrono::milliseconds>(clock_.now - half_time));
   settle_down();
-  for (int i = 0; i < steps_to_drain && !drained(); ++i) {
-    clock_.now += std::chrono::milliseconds(luck_.any(1, 20));
-    step(false);
-  }
+  drain();
   const bool needs_sweep =
       scenario_.writing.early_ids > 0 || scenario_.writing.operators > 0 || scenario_.replicas > 1;
   if (needs_sweep && !drained()) {
     // What no snapshot could foresee is found by the sweep, and so is a hold that somebody else
     // ended: an operator, or a leader that was replaced and heard of a confirm.
     clock_.now += sweep_interval;
-    for (int i = 0; i < steps_to_drain && !drained(); ++i) {
-      clock_.now += std::chrono::milliseconds(luck_.any(1, 20));
-      step(false);
-    }
+    drain();
   }
   checker_.finished(table_.unfinished(), may_wait());
+}
+
+// Faster and faster: what is still there may wait for a timer.
+void simulation::drain() {
+  for (int i = 0; i < steps_to_drain && !drained(); ++i) {
+    clock_.now += std::chrono::milliseconds(luck_.any(1, i < steps_to_drain / 2 ? 20 : 100));
+    if (i % 500 == 250) services_.go_on();
+    step(false);
+  }
 }
 
 void simulation::step(bool faults) {
@@ -197,6 +211,29 @@ void simulation::leaders_go_wrong() {
     learns_at_[i].reset();
     if (leader_ == i) leader_.reset();
   }
+}
+
+// ---- one destination is broken ----
+
+void simulation::check_that_others_flow() const {
+  const std::set<row_ref> held = may_wait();
+  for (const row_ref& ref : table_.unfinished()) {
+    if (held.contains(ref)) continue;
+    const auto due = table_.find(ref)->due_at;
+    const auto waits =
+        std::min<std::chrono::microseconds>(std::chrono::duration_cast<std::chrono::microseconds>(
+                                                clock_.now - checker_.of(ref).visible_at),
+                                            clock_.database() - due);
+    require(waits < *scenario_.patience, invariant::others_flow,
+            "waits for " + std::to_string(waits.count() / 1000) + " ms: " + checker_.describe(ref));
+  }
+}
+
+// About one probe in each back-off.
+void simulation::check_that_it_is_spared(int publishes, std::chrono::milliseconds during) const {
+  const auto shortest = scenario_.replica.relay.retry_min / 2;
+  require(publishes <= 5 + during / shortest, invariant::held_is_spared,
+          std::to_string(publishes) + " publishes in " + std::to_string(during.count()) + " ms");
 }
 
 // ---- the end ----

@@ -39,6 +39,9 @@ class simulation {
   void elect(std::size_t next);
   void keep_a_leader();
   void settle_down();
+  void drain();
+  void check_that_others_flow() const;
+  void check_that_it_is_spared(int publishes, std::chrono::milliseconds during) const;
   bool drained() const;
   // Waits for ever, and why not: its destination is broken, or a row of its key that is.
   std::set<row_ref> may_wait() const;

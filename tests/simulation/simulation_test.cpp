@@ -99,6 +99,73 @@ TEST(simulation, two_leaders_at_once_lose_and_reorder_nothing) {
       300);
 }
 
+TEST(simulation, bad_rows_are_dead_and_take_no_other_with_them) {
+  run(
+      [](unsigned seed) {
+        scenario s = any(seed);
+        s.writing.poison = 20;
+        s.writing.never_routes = 5;
+        s.writing.too_large = 1'001;
+        s.writing.too_far = 10min;
+        s.replica.relay.max_delay = 1min;
+        s.replica.relay.block_on_dead = seed % 3 == 0;
+        s.going_wrong.cut = seed % 2 == 0 ? 4 : 0;
+        return s;
+      },
+      300);
+}
+
+TEST(simulation, while_one_destination_is_broken_the_others_flow) {
+  run(
+      [](unsigned seed) {
+        constexpr trouble kinds[] = {trouble::missing, trouble::forbidden, trouble::unroutable,
+                                     trouble::full, trouble::silent};
+        scenario s = any(seed);
+        s.replica.relay.max_in_flight = 40;
+        s.replica.relay.batch_size = 50;
+        s.writing.inserts = 15;
+        s.writing.optional = 0;  // to a destination that routes nothing they go very well
+        s.writing.never_routes = seed % 2 == 0 ? 2 : 0;
+        s.broken_how = kinds[seed % 5];
+        s.broken = s.broken_how == trouble::missing || s.broken_how == trouble::forbidden
+                       ? services::destinations()[4]
+                       : services::destinations()[seed % 6];
+        s.patience = 3s;
+        s.steps = 3'000;
+        return s;
+      },
+      40);
+}
+
+TEST(simulation, pipelined_keys_keep_their_order_but_for_nacks_and_returns) {
+  run(
+      [](unsigned seed) {
+        scenario s = any(seed);
+        s.replica.relay.pipelined = true;
+        s.replicas = 1 + seed % 2;
+        s.writing.keys = 2;
+        s.going_wrong = {.cut = 5, .closed = 2, .alarm = 2, .troubles = 6, .lead_moves = 3};
+        return s;
+      },
+      300);
+}
+
+TEST(simulation, operators_and_giving_up_lose_nothing) {
+  run(
+      [](unsigned seed) {
+        scenario s = any(seed);
+        s.replica.relay.block_on_dead = seed % 2 == 0;
+        s.replica.relay.give_up_after = 50ms;
+        s.replica.relay.retry_max = 20ms;
+        s.writing.operators = 30;
+        s.writing.never_routes = 10;
+        s.writing.poison = 10;
+        s.going_wrong = {.cut = 2, .troubles = 10};
+        return s;
+      },
+      300);
+}
+
 TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
   run(
       [](unsigned seed) {
