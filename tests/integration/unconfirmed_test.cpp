@@ -28,8 +28,10 @@ class unconfirmed : public testing::Test, protected broker_world {
     healthy += rows;
   }
   bool healthy_are_sent_within(std::chrono::milliseconds limit) {
-    return eventually(
-        limit, [&] { return count("routing_key = 'healthy' AND status = 'sent'") == healthy; });
+    return arrive_within(limit, "healthy", static_cast<std::uint32_t>(healthy)) &&
+           eventually(limit, [&] {
+             return count("routing_key = 'healthy' AND status = 'sent'") == healthy;
+           });
   }
 
   const std::chrono::seconds timeout = scaled(2s, 30s);
