@@ -356,8 +356,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit =
-      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;
