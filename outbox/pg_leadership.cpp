@@ -144,7 +144,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
   void perform(const lead_output::try_lead&) {
     submit<lead_attempt>(
         "try_lead",
-        [sql = sql_, pid = pid_, instance = options_.instance, channel = channel_](session& db) {
+        [sql = sql_, pid = pid_, instance = options_.instance,
+         channel = listen_next_ ? channel_ : ""](session& db) {
           return try_lead(db, *sql, pid, instance, channel);
         },
         [this](base::result<lead_attempt> got) {
@@ -153,6 +154,9 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
             log_.warn("lead.listen_failed",
                       {{"error", got->listen_error}, {"effect", "polling only"}});
           }
+          listen_next_ = !got->listen_ended_session;
+          if (got->listen_ended_session) return happened(lead_input::failed{got->listen_error});
+          table_ = got->table;
           if (!got->epoch) return happened(lead_input::refused{got->holder});
           happened(lead_input::gained{*got->epoch});
         });
@@ -160,7 +164,10 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
 
   void perform(const lead_output::ping&) {
     submit<bool>(
-        "ping", [sql = sql_, pid = pid_](session& db) { return ping(db, *sql, pid); },
+        "ping",
+        [sql = sql_, pid = pid_, table = table_](session& db) {
+          return ping(db, *sql, pid, table);
+        },
         [this](const base::result<bool>& got) {
           if (!got) return happened(lead_input::failed{got.error().text});
           happened(lead_input::pong{});
@@ -254,6 +261,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
 
   std::uint64_t generation_ = 0;  // of the session: grows when one is given up
   int pid_ = 0;                   // of its backend
+  std::string table_;             // whose lock it has
+  bool listen_next_ = true;       // false: trying to has just cost us a session
   wake wake_ = wake::free;
 
   std::unique_ptr<lane> lane_;

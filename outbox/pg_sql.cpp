@@ -323,7 +323,8 @@ SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
 // keeps vacuum from removing anything for as long as it waits.
 constexpr std::string_view try_lead_sql = R"(
 SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
-       (SELECT l.holder FROM "outbox".lead AS l))";
+       (SELECT l.holder FROM "outbox".lead AS l),
+       '"outbox".messages'::regclass::oid)";
 
 constexpr std::string_view try_lock_sql =
     R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
@@ -334,8 +335,11 @@ constexpr std::string_view take_epoch_sql = R"(
 UPDATE "outbox".lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch)";
 
 // Keeps idle_session_timeout from ending the session, and tells whether it is the one that took the
-// lock.
-constexpr std::string_view ping_sql = "SELECT pg_backend_pid()";
+// lock, and whether that lock still means anything: the tables of a schema that was dropped and
+// made again have other oids. to_regclass() waits for no lock, so a change of the table costs no
+// lead; it fails where the right to use the schema is gone.
+constexpr std::string_view ping_sql =
+    R"(SELECT pg_backend_pid(), to_regclass('"outbox".messages')::oid)";
 
 constexpr std::string_view unlock_sql =
     R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";

@@ -100,8 +100,8 @@ std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t 
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
   const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts), text_array(status),
-                            bigint_array(retry_in), text_array(errors)));
+  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts),
+                            text_array(status), bigint_array(retry_in), text_array(errors)));
 }
 
 }  // namespace

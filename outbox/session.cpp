@@ -103,9 +103,15 @@ std::string session::server_version() const {
 void session::listen(const std::string& channel) {
   const awaited_answer waiting(*socket_);
   listener_ = std::make_unique<compat::listener>(connection_, channel);
+  expect_open();  // libpqxx 6 says nothing when the server answers by ending the session
+}
+
+void session::expect_open() const {
+  if (!connection_.is_open()) throw pqxx::broken_connection("the server ended the session");
 }
 
 int session::take_notifications() {
+  expect_open();
   connection_.get_notifs();
   return listener_ ? listener_->take() : 0;
 }

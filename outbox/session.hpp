@@ -95,6 +95,8 @@ class session {
   const std::shared_ptr<session_socket>& socket() const { return socket_; }
 
  private:
+  void expect_open() const;
+
   pqxx::connection connection_;
   std::shared_ptr<session_socket> socket_;
   std::unique_ptr<compat::listener> listener_;

@@ -224,7 +224,6 @@ class core {
   bool read_is_stale_ = false;   // it was sent under an earlier lead
   bool walk_is_round_ = false;   // what its scan is for
   bool mostly_skipped_ = false;  // of the rows of the last answer
-  std::size_t gap_rows_ = 0;     // so many at least, to get past what is skipped in gaps
   bool read_all_ = false;        // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_, round_at_;
   std::chrono::milliseconds round_pause_{0};

@@ -17,7 +17,6 @@ constexpr std::size_t visited_per_walk = 20'000;
 constexpr std::size_t rows_for_probes = 16;  // where only a probe is looked for
 constexpr std::size_t due_rows = 256;
 constexpr std::size_t enlisting_at_most = 5'000;
-constexpr std::size_t gap_rows_at_most = 65'536;
 constexpr std::size_t inline_row_bytes = 64u << 10;
 constexpr std::size_t inline_total_bytes = 8u << 20;
 constexpr auto sweep_interval = 5min;
@@ -134,7 +133,7 @@ std::size_t core::take_open(const outbox::read_request& request, outbox::read_an
                             time_point now, bool& found) {
   // Due rows that are still to come may be earlier ones of their keys.
   const bool some_due_unseen = answer.due.size() >= request.due_limit;
-  std::size_t taken = 0, stayed = 0, above = 0;
+  std::size_t taken = 0, stayed = 0;
   for (outbox::message& m : answer.rows) {
     if (!rows_.knows(m.ref) && !enlisting_.contains(m.ref)) {
       if (some_due_unseen && m.ordering_key) break;
@@ -142,16 +141,11 @@ std::size_t core::take_open(const outbox::read_request& request, outbox::read_an
       const place p = take_or_skip(m, now);
       if (p == place::no_room) break;
       if (p == place::taken) ++stayed;
-      if (id > request.frontier) ++above;
       found |= p == place::taken || id > request.frontier;
     }
     ++taken;
   }
   mostly_skipped_ = answer.rows.size() >= opts_.batch_size && stayed < answer.rows.size() / 2;
-  // Gaps that grew together may be full of skipped rows: look further, or nothing new is ever read.
-  const bool clogged =
-      taken > 0 && answer.rows.size() >= request.limit && above == 0 && stayed == 0;
-  gap_rows_ = clogged ? std::min(2 * request.limit, gap_rows_at_most) : 0;
   return taken;
 }
 
@@ -250,10 +244,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that fell due go first: they have waited longest.
-  // What lies before the first of the others has been read.
-  const std::int64_t read_to = answer->rows.empty()
-                                   ? request.frontier
-                                   : std::min(request.frontier, answer->rows.front().ref.id - 1);
+  const auto read_to = std::min(request.frontier, outbox::reader::covered_by(request, *answer, 0));
   bool found = take_due(answer->due, read_to, false, now);
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
@@ -362,8 +353,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit = std::max(
-      gap_rows_, mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows()));
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;

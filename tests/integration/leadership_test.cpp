@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "outbox/lead_fsm.hpp"
+#include "outbox/migrator.hpp"
 #include "outbox/pg_store.hpp"
 #include "outbox/pqxx_compat.hpp"
 #include "outbox/schema.hpp"
@@ -241,6 +242,23 @@ TEST_F(leadership_test, says_what_to_run_while_the_schema_is_missing) {
   EXPECT_THAT(a.detail, HasSubstr("outboxd migrate"));
   db_.run("ALTER SCHEMA elsewhere RENAME TO \"outbox\"");
   EXPECT_TRUE(a.wait_for(lead_state::leading)) << a.detail;
+}
+
+// Its lock is made of the oid of a table that is no longer there: another instance could lead as
+// well.
+TEST_F(leadership_test, tables_that_were_made_anew_are_led_anew) {
+  instance a(context_, db_, "a");
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::leading));
+  a.epoch = 0;
+  db_.run("DROP SCHEMA \"outbox\" CASCADE");
+  outbox::migrate_options options;
+  options.url = db_.url();
+  options.schema = db_.schema();
+  outbox::up(options).value();
+  ASSERT_TRUE(run_until(context_, 20s, [&] { return a.epoch == 1; })) << a.detail;
+  EXPECT_EQ(a.losses.size(), 1u);
+  EXPECT_EQ(db_.value("SELECT holder FROM \"outbox\".lead"), "a");
 }
 
 TEST_F(leadership_test, says_what_to_run_while_the_schema_is_too_old) {

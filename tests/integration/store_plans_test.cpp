@@ -148,7 +148,7 @@ TEST_P(store_plans, writing_goes_by_primary_key_in_the_order_of_its_arrays) {
   for (const auto& plan :
        {plan_of(sql_.mark_sent, refs), plan_of(sql_.delete_sent, refs),
         plan_of(sql_.decide, "1, " + refs + ", '{0,1}', '{dead,deferred}', '{1,2}', '{a,b}'"),
-         plan_of(sql_.load_bodies, refs), plan_of(sql_.purge, "0, 1000, 1000, 1000, true")}) {
+        plan_of(sql_.load_bodies, refs), plan_of(sql_.purge, "0, 1000, 1000, 1000, true")}) {
     EXPECT_THAT(plan, testing::HasSubstr("messages_pkey"));
     EXPECT_THAT(plan, testing::HasSubstr("Nested Loop"));
     EXPECT_THAT(plan, testing::Not(testing::ContainsRegex("Seq Scan on messages")));

@@ -47,15 +47,8 @@ outbox::due_position place_of(const message& m) {
 }
 
 row_status status_after(const outbox::decision& d) {
-  switch (d.what) {
-    case outbox::fate::dead:
-      return row_status::dead;
-    case outbox::fate::pending:
-      return row_status::pending;
-    case outbox::fate::deferred:
-      break;
-  }
-  return row_status::deferred;
+  if (d.what == outbox::fate::pending) return row_status::pending;
+  return d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
 }
 
 bool goes_to(const message& m, const outbox::destination& d) {
@@ -305,8 +298,6 @@ void memory_store::load_failed(std::int64_t after, bool dead_too, std::size_t li
     return failed;
   });
 }
-
-// ---------------------------------------------------------------------------------------- writing
 
 void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   answer<std::size_t>("settle", std::move(done), [&] {
