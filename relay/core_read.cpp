@@ -244,10 +244,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that fell due go first: they have waited longest.
-  // What lies before the first of the others has been read.
-  const std::int64_t read_to = answer->rows.empty()
-                                   ? request.frontier
-                                   : std::min(request.frontier, answer->rows.front().ref.id - 1);
+  const auto read_to = std::min(request.frontier, outbox::reader::covered_by(request, *answer, 0));
   bool found = take_due(answer->due, read_to, false, now);
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
