@@ -36,10 +36,14 @@ class sidecar {
   // absent.
   double metric(const std::string& sample) const;
 
+  pid_t pid() const { return process_->pid(); }
   std::size_t resident_bytes() const;
 
  private:
+  std::optional<int> http_port() const;
+
   std::unique_ptr<child_process> process_;
+  mutable std::optional<int> http_port_ = {};
 };
 
 }  // namespace outboxd::tests

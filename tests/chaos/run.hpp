@@ -1,0 +1,20 @@
+// One run of chaos, from the start of the servers to the verdict.
+#pragma once
+
+#include "tests/chaos/report.hpp"
+
+namespace outboxd::chaos {
+
+struct run_options {
+  std::uint64_t seed = 0;
+  double minutes = 1;
+  std::size_t replicas = 3;
+  int writers = 4;
+  int rows_per_second = 150;
+  // The report goes here; after a failure also every log.
+  std::filesystem::path output = {};
+};
+
+summary run(const run_options& chosen);
+
+}  // namespace outboxd::chaos
