@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "tests/chaos/director.hpp"
+#include "tests/chaos/evidence.hpp"
 #include "tests/chaos/writers.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/scratch_directory.hpp"
@@ -140,7 +141,7 @@ summary run(const run_options& chosen) {
   result.used = relays.used();
   for (std::size_t i = 0; i < relays.count(); ++i) relays.stop(i);
   // What was sent a second time just before the end.
-  tests::eventually(30s, [&] { return servers.queued() == 0; });
+  const bool all_taken = tests::eventually(30s, [&] { return servers.queued() == 0; });
 
   found.deliveries = readers.finish();
   found.table = table_of(servers);
@@ -149,9 +150,13 @@ summary run(const run_options& chosen) {
   for (const incident& i : found.incidents) ++result.faults[i.kind];
   add_refusals(found);
   result.unstaged = faults.failures();
+  if (!all_taken) result.unstaged.push_back("the consumers did not empty the queues");
   result.reached = judge(found);
   std::ofstream(chosen.output / "report.json") << json(result) << "\n";
-  if (!result.passed()) keep_logs(chosen.output);
+  if (!result.passed()) {
+    keep_logs(chosen.output);
+    write_evidence(found, chosen.output);
+  }
   return result;
 }
 
