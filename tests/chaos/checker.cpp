@@ -95,7 +95,7 @@ class judgement {
     ++verdict_.delivered;
     if (!row.key || row.not_before || row.outcome != fate::committed) return;
     auto& last = last_[d.queue][*row.key];
-    if (last != nullptr && last->id > row.id)
+    if (last != nullptr && last->id > row.id && facts_.keeps_order)
       broken(promise::in_order, name(row) + " after " + name(*last) + " in " + d.queue);
     last = &row;
   }
@@ -124,11 +124,12 @@ class judgement {
   void ended_well(const written_row& row) {
     if (row.outcome != fate::committed) return;
     const auto found = table_.find(row.message_id);
-    if (found == table_.end()) {
+    if (found == table_.end() && facts_.keeps_sent) {
       broken(promise::kept, name(row));
       return;
     }
-    const table_row& now = *found->second;
+    static const table_row sent_and_deleted{.status = "sent"};
+    const table_row& now = found == table_.end() ? sent_and_deleted : *found->second;
     const std::string state =
         name(row) + " is " + now.status + (now.last_error.empty() ? "" : ", " + now.last_error);
     const bool waits = now.status == "pending" || now.status == "deferred";

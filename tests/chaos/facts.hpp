@@ -59,7 +59,7 @@ struct delivery {
 };
 
 struct table_row {
-  std::string message_id, status, last_error;
+  std::string message_id = {}, status = {}, last_error = {};
   std::int64_t id = 0;
 };
 
@@ -74,6 +74,8 @@ struct facts {
   std::vector<written_row> written = {};
   std::vector<delivery> deliveries = {};
   std::vector<table_row> table = {};
+  bool keeps_sent = true;   // false: a row is deleted as soon as it is confirmed
+  bool keeps_order = true;  // false: pipelined, where a later row may overtake one that failed
   std::vector<incident> incidents = {};
   std::set<std::string> lossy_queues = {};  // deleted during the run: a confirmed row may be gone
   std::vector<std::string> crashes = {};    // sidecars that ended although nobody told them to

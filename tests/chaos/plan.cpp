@@ -50,8 +50,21 @@ const description& of(fault_kind kind) {
   return descriptions[static_cast<std::size_t>(kind)];
 }
 
-// Between the end of a fault and the next one: long enough for work to go on, most of the time.
-constexpr int shortest_pause = 500, longest_pause = 7000;
+// Between the end of a fault and the next one of its track, in milliseconds. Long enough for work
+// to go on, most of the time; without the database nothing is written, so that is away more rarely.
+constexpr int shortest_pause = 500;
+constexpr int longest_pause(track on) {
+  switch (on) {
+    case track::network:
+    case track::broker:
+      return 8'000;
+    case track::sidecars:
+      return 12'000;
+    case track::database:
+      return 20'000;
+  }
+  return 0;
+}
 
 }  // namespace
 
@@ -67,7 +80,7 @@ std::vector<fault> plan(track on, moment length, std::uint64_t seed) {
   luck chance(seed, static_cast<std::uint64_t>(on));
   std::vector<fault> all;
   std::vector<fault_kind> bag;
-  moment now{chance.between(0, longest_pause)};
+  moment now{chance.between(0, longest_pause(on))};
   while (now < length) {
     if (bag.empty()) {
       for (std::size_t i = 0; i < fault_kinds; ++i) {
@@ -80,7 +93,7 @@ std::vector<fault> plan(track on, moment length, std::uint64_t seed) {
     const moment lasts{chance.between(what.shortest, what.longest)};
     all.push_back({bag.back(), now, lasts, chance.number()});
     bag.pop_back();
-    now += lasts + moment(chance.between(shortest_pause, longest_pause));
+    now += lasts + moment(chance.between(shortest_pause, longest_pause(on)));
   }
   return all;
 }

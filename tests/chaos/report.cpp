@@ -50,6 +50,7 @@ std::string table(const summary& of) {
   line(out, "redelivered by the broker", v.redelivered);
   line(out, "drained after, seconds", of.drained_after_seconds);
   out << "\nsidecars\n";
+  for (const auto& [setting, value] : of.settings) line(out, setting, value);
   line(out, "changes of the lead", counter(of.used, "leadership_changes"));
   line(out, "broker reconnects", counter(of.used, "broker_reconnects"));
   line(out, "database reconnects", counter(of.used, "db_reconnects"));
@@ -83,6 +84,7 @@ std::string json(const summary& of) {
       {"seed", of.seed},
       {"minutes", of.minutes},
       {"passed", of.passed()},
+      {"settings", js::value_from(of.settings)},
       {"faults", js::value_from(of.faults)},
       {"not_staged", js::value_from(of.unstaged)},
       {"rows",

@@ -9,6 +9,7 @@ namespace outboxd::chaos {
 struct summary {
   std::uint64_t seed = 0;
   double minutes = 0;  // with faults
+  tests::sidecar::settings settings = {};
   double drained_after_seconds = 0;
   std::size_t rows_written = 0, commits_in_doubt = 0;
   verdict reached = {};

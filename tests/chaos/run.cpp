@@ -25,7 +25,9 @@ constexpr std::size_t most_bytes = 2'000'000;
 constexpr under_way limits{.in_flight = most_in_flight, .held = 2 * most_in_flight + batch};
 
 // Small, so that limits are met; the confirm timeout is longer than any fault but a frozen sidecar.
-tests::sidecar::settings sidecar_settings() {
+// What is worth trying both ways is the seed's choice.
+tests::sidecar::settings sidecar_settings(std::uint64_t seed) {
+  luck chance(seed, 1'000);
   return {{"OUTBOX_MAX_IN_FLIGHT", std::to_string(most_in_flight)},
           {"OUTBOX_BATCH_SIZE", std::to_string(batch)},
           {"OUTBOX_MAX_MESSAGE_SIZE", std::to_string(most_bytes) + "B"},
@@ -33,7 +35,10 @@ tests::sidecar::settings sidecar_settings() {
           {"OUTBOX_CONFIRM_TIMEOUT", "10s"},
           {"OUTBOX_POLL_INTERVAL", "5s"},
           {"OUTBOX_RETRY_MIN", "100ms"},
-          {"OUTBOX_RETRY_MAX", "3s"}};
+          {"OUTBOX_RETRY_MAX", "3s"},
+          {"OUTBOX_CONNECTIONS", std::to_string(chance.between(1, 3))},
+          {"OUTBOX_WAKE", chance.one_in(4) ? "poll" : "notify"},
+          {"OUTBOX_RETENTION", chance.one_in(3) ? "0s" : "24h"}};
 }
 
 void say(const timeline& clock, const std::string& what) {
@@ -105,8 +110,9 @@ summary run(const run_options& chosen) {
   tell("seed " + std::to_string(chosen.seed) + "; starting the servers");
   stage servers;
   tell("starting " + std::to_string(chosen.replicas) + " sidecars");
-  replicas relays(chosen.replicas, servers.gated_database_url(), servers.gated_amqp_url(),
-                  sidecar_settings(), chosen.output);
+  const auto settings = sidecar_settings(chosen.seed);
+  replicas relays(chosen.replicas, servers.gated_database_url(), servers.gated_amqp_url(), settings,
+                  chosen.output);
 
   timeline run_clock;
   consumers readers(servers.amqp_url(), queues(), run_clock);
@@ -127,8 +133,9 @@ summary run(const run_options& chosen) {
   run_clock.end();
   playing.join();
 
-  summary result{.seed = chosen.seed, .minutes = chosen.minutes};
-  facts found{.lossy_queues = lossy_queues()};
+  summary result{.seed = chosen.seed, .minutes = chosen.minutes, .settings = settings};
+  facts found{.keeps_sent = settings.at("OUTBOX_RETENTION") != "0s",
+              .lossy_queues = lossy_queues()};
   found.written = services.finish();
   result.rows_written = found.written.size();
   result.commits_in_doubt = services.in_doubt();

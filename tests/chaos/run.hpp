@@ -10,7 +10,7 @@ struct run_options {
   double minutes = 1;
   std::size_t replicas = 3;
   int writers = 4;
-  int rows_per_second = 150;
+  int rows_per_second = 300;
   // The report goes here; after a failure also every log.
   std::filesystem::path output = {};
 };

@@ -11,10 +11,16 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr const char* application = "chaos-writer";
-constexpr double rows_per_transaction = 4;  // on average
+constexpr double rows_per_transaction = 7;  // on average
 
 std::string connection_string(const std::string& url) {
   return url + "?connect_timeout=5&application_name=" + application;
+}
+
+// Now and then many at once, so that the window is full and a backlog waits.
+std::int64_t choose_rows(luck& chance) {
+  if (chance.one_in(100)) return 300;
+  return chance.one_in(8) ? chance.between(1, 20) : chance.between(1, 5);
 }
 
 std::string or_null(pqxx::transaction_base& tx, const std::optional<std::string>& text) {
@@ -94,8 +100,8 @@ void writers::write_one(writer& me, pqxx::connection& database) {
   if (asynchronous) tx.exec("SET LOCAL synchronous_commit = off");
   tx.exec("INSERT INTO ledger VALUES (" + std::to_string(me.number) + ", " +
           std::to_string(number) + ")");
-  const auto rows = chance.one_in(8) ? chance.between(1, 20) : chance.between(1, 5);
-  for (std::int64_t i = 0; i < rows; ++i) me.attempts.push_back(insert(me, tx, shared_key));
+  for (std::int64_t i = choose_rows(chance); i > 0; --i)
+    me.attempts.push_back(insert(me, tx, shared_key));
   if (chance.one_in(8)) {
     tx.exec("SAVEPOINT before");
     const std::size_t undone = me.attempts.size();

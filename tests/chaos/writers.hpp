@@ -21,7 +21,7 @@ struct writer_options {
   std::string database_url;
   std::uint64_t seed = 0;
   int count = 4;              // the last one commits asynchronously
-  int rows_per_second = 150;  // all together, more or less
+  int rows_per_second = 300;  // all together, more or less
   row_limits limits = {};
 };
 

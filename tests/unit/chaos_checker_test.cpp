@@ -248,6 +248,24 @@ TEST_F(chaos_checker, finds_a_committed_row_that_has_vanished) {
   EXPECT_THAT(broken(judge(world)), ElementsAre(promise::kept));
 }
 
+TEST_F(chaos_checker, takes_a_row_that_is_gone_for_sent_where_sent_rows_are_deleted) {
+  world.keeps_sent = false;
+  world.table.clear();
+  EXPECT_THAT(broken(judge(world)), IsEmpty());
+  never_arrived(2, "b");
+  EXPECT_THAT(broken(judge(world)), ElementsAre(promise::delivered, promise::sent_is_arrived));
+  write(4, std::nullopt).bad = poison::too_large;
+  world.table.clear();
+  EXPECT_GT(judge(world).of(promise::dead_for_a_reason).count, 0u);
+}
+
+TEST_F(chaos_checker, expects_no_order_of_pipelined_keys) {
+  never_arrived(1, "b");
+  arrive(1, "b");
+  world.keeps_order = false;
+  EXPECT_THAT(broken(judge(world)), IsEmpty());
+}
+
 TEST_F(chaos_checker, finds_a_sidecar_that_ended_by_itself) {
   world.crashes = {"sidecar 0: killed by signal 6"};
   EXPECT_THAT(broken(judge(world)), ElementsAre(promise::survives));
