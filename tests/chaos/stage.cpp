@@ -77,7 +77,8 @@ std::size_t stage::queued() const {
 
 std::string stage::value(const std::string& sql) const {
   pqxx::connection connection(database_url_);
-  return pqxx::nontransaction(connection).exec(sql)[0][0].c_str();
+  const auto rows = pqxx::nontransaction(connection).exec(sql);
+  return rows.empty() || rows[0][0].is_null() ? "" : rows[0][0].c_str();
 }
 
 void stage::terminate_backends() {

@@ -40,6 +40,7 @@ class stage {
   // Ready and unacked messages of all queues.
   std::size_t queued() const;
 
+  // One value, as text; empty where there is none.
   std::string value(const std::string& sql) const;
   void terminate_backends();
 
