@@ -73,7 +73,10 @@ class judgement {
     }
     const written_row& row = *found->second;
     if (row.outcome == fate::rolled_back) broken(promise::no_phantom, name(row) + where);
-    if (row.bad != poison::none) broken(promise::dead_for_a_reason, name(row) + " arrived" + where);
+    if (row.bad != poison::none)
+      broken(promise::dead_for_a_reason, name(row) + " arrived" + where);
+    else if (std::ranges::find(row.queues, d.queue) == row.queues.end())
+      broken(promise::unaltered, name(row) + " went astray" + where);
     if (row.body_hash != d.body_hash || row.key != d.key || row.id != d.id)
       broken(promise::unaltered, name(row) + where);
     if (row.not_before && d.at < *row.not_before) {

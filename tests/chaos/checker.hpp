@@ -16,7 +16,7 @@ enum class promise {
   few_duplicates,     // no more than the incidents can explain
   not_stuck,          // nothing waits that could go
   dead_for_a_reason,  // dead is what the broker refuses or nobody can encode, and nothing else
-  unaltered,          // body, id and key arrive as they were written
+  unaltered,          // body, id and key arrive as they were written, where they belong
   one_body_per_id,    // a message_id stands for one body
   not_too_early,      // a scheduled row arrives when it is due, not before
   kept,               // a committed row does not vanish from the table

@@ -2,6 +2,7 @@
 #include <CLI/CLI.hpp>
 
 #include <filesystem>
+#include <fstream>
 #include <iostream>
 #include <random>
 
@@ -32,9 +33,11 @@ int main(int argc, char** argv) {
   }
   try {
     const chaos::summary result = chaos::run(chosen);
-    std::cout << chaos::table(result) << "report: " << (chosen.output / "report.json").string()
-              << "\n";
-    if (!result.passed()) std::cout << "logs: " << chosen.output.string() << "\n";
+    const std::string report = chaos::table(result);
+    std::ofstream(chosen.output / "report.txt") << report;
+    std::ofstream(chosen.output / "report.json") << chaos::json(result) << "\n";
+    std::cout << report << (result.passed() ? "report: " : "report, logs and facts: ")
+              << chosen.output.string() << "\n";
     return result.passed() ? 0 : 1;
   } catch (const std::exception& error) {
     std::cerr << "chaos: " << error.what() << "\n";

@@ -7,11 +7,11 @@ namespace outboxd::chaos {
 
 struct run_options {
   std::uint64_t seed = 0;
-  double minutes = 1;
+  double minutes = 2;
   std::size_t replicas = 3;
   int writers = 4;
   int rows_per_second = 300;
-  // The report goes here; after a failure also every log.
+  // The logs of the sidecars go here; after a failure all logs and the facts.
   std::filesystem::path output = {};
 };
 

@@ -232,6 +232,11 @@ TEST_F(chaos_checker, finds_a_body_an_id_or_a_key_that_changed_on_the_way) {
   EXPECT_THAT(broken(judge(world)), ElementsAre(promise::unaltered));
 }
 
+TEST_F(chaos_checker, finds_a_message_in_a_queue_where_it_does_not_belong) {
+  arrive(3, "c");
+  EXPECT_THAT(broken(judge(world)), ElementsAre(promise::unaltered));
+}
+
 TEST_F(chaos_checker, finds_two_bodies_under_one_message_id) {
   write(4, std::nullopt).message_id = "m3";
   row(4).outcome = fate::forgotten;
