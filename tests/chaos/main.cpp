@@ -5,6 +5,8 @@
 #include <fstream>
 #include <iostream>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "tests/chaos/run.hpp"
 
@@ -26,6 +28,18 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--output", chosen.output,
                  "Folder of the report, and of the logs after a failure");
+  app.add_option_function<std::vector<std::string>>(
+         "--set",
+         [&](const std::vector<std::string>& all) {
+           for (const std::string& each : all) {
+             const auto middle = each.find('=');
+             if (middle == std::string::npos)
+               throw CLI::ValidationError("--set", "no = in " + each);
+             chosen.settings[each.substr(0, middle)] = each.substr(middle + 1);
+           }
+         },
+         "A setting of the sidecars, NAME=VALUE")
+      ->type_name("NAME=VALUE");
   CLI11_PARSE(app, argc, argv);
   if (chosen.output.empty()) {
     chosen.output =

@@ -25,19 +25,21 @@ constexpr under_way limits{.in_flight = most_in_flight, .held = 2 * most_in_flig
 
 // Small, so that limits are met; the confirm timeout is longer than any fault but a frozen sidecar.
 // What is worth trying both ways is the seed's choice.
-tests::sidecar::settings sidecar_settings(std::uint64_t seed) {
-  luck chance(seed, 1'000);
-  return {{"OUTBOX_MAX_IN_FLIGHT", std::to_string(most_in_flight)},
-          {"OUTBOX_BATCH_SIZE", std::to_string(batch)},
-          {"OUTBOX_MAX_MESSAGE_SIZE", std::to_string(most_bytes) + "B"},
-          {"OUTBOX_MAX_IN_FLIGHT_BYTES", "8MiB"},
-          {"OUTBOX_CONFIRM_TIMEOUT", "10s"},
-          {"OUTBOX_POLL_INTERVAL", "5s"},
-          {"OUTBOX_RETRY_MIN", "100ms"},
-          {"OUTBOX_RETRY_MAX", "3s"},
-          {"OUTBOX_CONNECTIONS", std::to_string(chance.between(1, 3))},
-          {"OUTBOX_WAKE", chance.one_in(4) ? "poll" : "notify"},
-          {"OUTBOX_RETENTION", chance.one_in(3) ? "0s" : "24h"}};
+tests::sidecar::settings sidecar_settings(const run_options& chosen) {
+  luck chance(chosen.seed, 1'000);
+  tests::sidecar::settings all = chosen.settings;
+  all.merge(tests::sidecar::settings{{"OUTBOX_MAX_IN_FLIGHT", std::to_string(most_in_flight)},
+                                     {"OUTBOX_BATCH_SIZE", std::to_string(batch)},
+                                     {"OUTBOX_MAX_MESSAGE_SIZE", std::to_string(most_bytes) + "B"},
+                                     {"OUTBOX_MAX_IN_FLIGHT_BYTES", "8MiB"},
+                                     {"OUTBOX_CONFIRM_TIMEOUT", "10s"},
+                                     {"OUTBOX_POLL_INTERVAL", "5s"},
+                                     {"OUTBOX_RETRY_MIN", "100ms"},
+                                     {"OUTBOX_RETRY_MAX", "3s"},
+                                     {"OUTBOX_CONNECTIONS", std::to_string(chance.between(1, 3))},
+                                     {"OUTBOX_WAKE", chance.one_in(4) ? "poll" : "notify"},
+                                     {"OUTBOX_RETENTION", chance.one_in(3) ? "0s" : "24h"}});
+  return all;
 }
 
 void say(const timeline& clock, const std::string& what) {
@@ -109,7 +111,7 @@ summary run(const run_options& chosen) {
   tell("seed " + std::to_string(chosen.seed) + "; starting the servers");
   stage servers;
   tell("starting " + std::to_string(chosen.replicas) + " sidecars");
-  const auto settings = sidecar_settings(chosen.seed);
+  const auto settings = sidecar_settings(chosen);
   replicas relays(chosen.replicas, servers.gated_database_url(), servers.gated_amqp_url(), settings,
                   chosen.output);
 
@@ -133,7 +135,9 @@ summary run(const run_options& chosen) {
   playing.join();
 
   summary result{.seed = chosen.seed, .minutes = chosen.minutes, .settings = settings};
+  const auto order = settings.find("OUTBOX_ORDERING");
   facts found{.keeps_sent = settings.at("OUTBOX_RETENTION") != "0s",
+              .keeps_order = order == settings.end() || order->second != "pipelined",
               .lossy_queues = lossy_queues()};
   found.written = services.finish();
   result.rows_written = found.written.size();

@@ -11,6 +11,8 @@ struct run_options {
   std::size_t replicas = 3;
   int writers = 4;
   int rows_per_second = 300;
+  tests::sidecar::settings settings =
+      {};  // instead of what is the default here, or the seed's choice
   // The logs of the sidecars go here; after a failure all logs and the facts.
   std::filesystem::path output = {};
 };
