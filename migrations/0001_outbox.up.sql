@@ -143,14 +143,14 @@ COMMENT ON COLUMN "outbox".messages.last_error IS 'Why it failed last, for peopl
 CREATE INDEX messages_pending ON "outbox".messages (id) WHERE status = 'pending';
 CREATE INDEX messages_due ON "outbox".messages (due_at, id) WHERE status = 'deferred';
 CREATE INDEX messages_failed ON "outbox".messages (id) WHERE status = 'deferred' AND attempts > 0;
-CREATE INDEX messages_dead ON "outbox".messages (id) WHERE status = 'dead';
+CREATE INDEX messages_dead ON "outbox".messages ((ordering_key IS NOT NULL), id) WHERE status = 'dead';
 
 COMMENT ON INDEX "outbox".messages_pkey IS 'Settling, and purging by ranges of ids';
 COMMENT ON INDEX "outbox".messages_pending IS 'What is to be published, in order';
 COMMENT ON INDEX "outbox".messages_due IS
   'What is due, in order; with the id, so that a million rows scheduled for one instant need no sort';
 COMMENT ON INDEX "outbox".messages_failed IS 'What has failed and holds its key; without the scheduled rows';
-COMMENT ON INDEX "outbox".messages_dead IS 'What waits for an operator';
+COMMENT ON INDEX "outbox".messages_dead IS 'What waits for an operator; those with a key can be found alone';
 
 ----------------------------------------------------------------------------------------------------
 -- What is admitted
@@ -364,7 +364,8 @@ COMMENT ON FUNCTION "outbox".publish(text, text, jsonb, text, jsonb, text, text,
   'Writes a message whose body is the JSON value as text and returns its id; see publish with a text body';
 
 ----------------------------------------------------------------------------------------------------
--- For operators, who hold no right to write the table itself
+-- For operators, who hold no right to write the table itself. Both notify the relay, or it would see at its next poll
+-- only what they did; ungated, because people call them, not services.
 
 CREATE FUNCTION "outbox".retry(id bigint, message_id uuid DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, "outbox", pg_temp
@@ -376,12 +377,16 @@ BEGIN
   WHERE m.id = retry.id
     AND (retry.message_id IS NULL OR m.message_id = retry.message_id)
     AND m.status = 'dead';
-  RETURN FOUND;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  PERFORM pg_notify('outboxd_' || (parse_ident('"outbox"'))[1], '');
+  RETURN true;
 END
 $$;
 COMMENT ON FUNCTION "outbox".retry(bigint, uuid) IS
-  'Makes a dead message due now; false: no such dead message. message_id guards against an id that was '
-  'handed out again';
+  'Makes a dead message due now and wakes the relay; false: no such dead message. message_id guards against an id '
+  'that was handed out again';
 
 CREATE FUNCTION "outbox".discard(id bigint, message_id uuid DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, "outbox", pg_temp
@@ -391,12 +396,16 @@ BEGIN
   WHERE m.id = discard.id
     AND (discard.message_id IS NULL OR m.message_id = discard.message_id)
     AND m.status = 'dead';
-  RETURN FOUND;
+  IF NOT FOUND THEN
+    RETURN false;
+  END IF;
+  PERFORM pg_notify('outboxd_' || (parse_ident('"outbox"'))[1], '');
+  RETURN true;
 END
 $$;
 COMMENT ON FUNCTION "outbox".discard(bigint, uuid) IS
-  'Deletes a dead message; false: no such dead message. message_id guards against an id that was '
-  'handed out again';
+  'Deletes a dead message and wakes the relay; false: no such dead message. message_id guards against an id '
+  'that was handed out again';
 
 -- Functions are everybody's unless one says otherwise; roles/ says who gets what.
 REVOKE ALL ON FUNCTION

@@ -45,6 +45,7 @@ class lane::impl {
   impl(boost::asio::any_io_executor executor, lane_options options)
       : executor_(std::move(executor)),
         options_(std::make_shared<const lane_options>(with_jitter(std::move(options)))),
+        calls_(std::make_shared<call_watch>(executor_, options_->name, options_->limits)),
         backoff_{options_->backoff_min, options_->backoff_max},
         thread_([this] { run(); }) {}
 
@@ -72,6 +73,8 @@ class lane::impl {
     }
     answer(std::move(entry), {});
   }
+
+  std::optional<db_call> current_call() const { return calls_->current(); }
 
   void abandon_session() {
     const std::lock_guard lock(mutex_);
@@ -129,32 +132,61 @@ class lane::impl {
   }
 
   void connect() {
+    calls_->began("connect", nullptr);
     try {
       auto made = std::make_unique<session>(
-          complete_conninfo(options_->url(), options_->application_name), options_->settings);
+          complete_conninfo(options_->url(), options_->application_name), options_->settings,
+          [this](const auto& socket) { connected(socket); });
       const std::lock_guard lock(mutex_);
       session_ = std::move(made);
-      socket_ = session_->socket();
+      busy_ = false;
     } catch (...) {
+      auto caught = describe_current_exception();
+      if (calls_->ended()) caught.failure = no_answer("connect");
+      {
+        const std::lock_guard lock(mutex_);
+        busy_ = false;
+        socket_.reset();
+      }
       connect_at_ = clock::now() + backoff_.after(++failures_, options_->jitter());
-      fail_queued(describe_current_exception().failure);
+      fail_queued(caught.failure);
       return;
     }
+    calls_->ended();
     proven_ = false;
     if (was_connected_) raise(options_->on_reconnect);
     was_connected_ = true;
   }
 
+  // The server has let us in; what is left of the connect are statements.
+  void connected(const std::shared_ptr<session_socket>& socket) {
+    calls_->connected(socket);
+    const std::lock_guard lock(mutex_);
+    socket_ = socket;
+    busy_ = true;
+    if (stopping_) socket->shut_down();
+  }
+
+  base::failure no_answer(std::string_view operation) const {
+    const auto limit = std::chrono::ceil<std::chrono::seconds>(options_->limits.statement);
+    return {base::failure_kind::unavailable, "no answer to " + std::string(operation) + " within " +
+                                                 std::to_string(limit.count()) +
+                                                 " s: the connection was given up"};
+  }
+
   void work() {
     queued_job entry = take_job();
+    calls_->began(entry.operation, session_->socket());
     std::optional<base::failure> lost;
     const auto started = clock::now();
     try {
       entry.job->run(*session_);
+      calls_->ended();
       proven_ = true;
       failures_ = 0;
     } catch (...) {
       auto caught = describe_current_exception();
+      if (calls_->ended()) caught = {no_answer(entry.operation), true};
       if (caught.session_lost) lost = caught.failure;
       entry.job->fail(std::move(caught.failure));
     }
@@ -237,6 +269,7 @@ class lane::impl {
   void finish() {
     close_session();
     fail_queued(stopped());
+    calls_->close();
     const std::lock_guard lock(mutex_);
     closed_ = true;
     for (auto& closed : on_closed_) boost::asio::post(executor_, std::move(closed));
@@ -246,10 +279,12 @@ class lane::impl {
   // took: nothing when the job did not reach the database.
   void answer(queued_job entry, std::optional<std::chrono::microseconds> took) {
     const auto executor = entry.executor;
-    boost::asio::post(executor, [options = options_, entry = std::move(entry), took] {
-      if (took && options->on_query) options->on_query(entry.operation, *took);
-      entry.job->answer();
-    });
+    boost::asio::post(executor,
+                      [options = options_, calls = calls_, entry = std::move(entry), took] {
+                        calls->rest();
+                        if (took && options->on_query) options->on_query(entry.operation, *took);
+                        entry.job->answer();
+                      });
   }
 
   void raise(const std::function<void()>& event) {
@@ -258,6 +293,7 @@ class lane::impl {
 
   const boost::asio::any_io_executor executor_;
   const std::shared_ptr<const lane_options> options_;
+  const std::shared_ptr<call_watch> calls_;
   wake_fd wake_;
 
   std::mutex mutex_;  // guards what both sides touch:
@@ -286,6 +322,10 @@ lane::~lane() = default;
 
 void lane::submit(std::string_view operation, std::unique_ptr<lane_job> job) {
   impl_->submit(operation, std::move(job));
+}
+
+std::optional<db_call> lane::current_call() const {
+  return impl_->current_call();
 }
 
 void lane::abandon_session() {

@@ -1,9 +1,10 @@
 // One thread, one connection, one bounded queue of jobs. A job is a whole statement or transaction
 // that returns plain values; it is never retried here. The lane connects when a job needs it, with
 // back-off, and throws a connection away at the first sign that it is broken. Any thread may call;
-// answers and events are posted to the executor, which must outlive the lane. stop() is idempotent:
-// queued jobs are answered `unavailable`, a running one is cut off. The destructor joins; what
-// bounds it is connect_timeout (per address) when it is just connecting.
+// answers and events are posted to the executor, which must outlive the lane. No statement is
+// waited for longer than its limit (call_watch.hpp): the session is given up then. stop() is
+// idempotent: queued jobs are answered `unavailable`, a running one is cut off. The destructor
+// joins; what bounds it is connect_timeout (per address) when it is just connecting.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -17,6 +18,7 @@
 #include <utility>
 
 #include "base/result.hpp"
+#include "outbox/call_watch.hpp"
 
 namespace outboxd::outbox {
 
@@ -31,6 +33,7 @@ struct lane_options {
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{5'000};
   std::size_t capacity = 64;  // queued jobs; more are answered `unavailable`
+  call_limits limits{};
 
   // All optional, all on the executor.
   std::function<void(std::string_view operation, std::chrono::microseconds)> on_query;
@@ -64,6 +67,9 @@ class lane {
     submit(operation, std::make_unique<typed_job<T>>(std::move(work), std::move(done)));
   }
   void submit(std::string_view operation, std::unique_ptr<lane_job> job);
+
+  // What it does now; none when it rests. From any thread.
+  std::optional<db_call> current_call() const;
 
   // Cuts the present session off, whatever it is doing; the next job connects again.
   void abandon_session();

@@ -13,16 +13,15 @@ void expect(const session& db, int pid) {
   if (db.pid() != pid) throw std::runtime_error("the session with the lead was replaced");
 }
 
-// Some minor releases refuse LISTEN with an error that says nothing of the session (58P01). Polling
-// goes on.
-std::string listen_if_possible(session& db, const std::string& channel) {
+// A server that cannot read its queue of notifications refuses LISTEN (58P01), some releases with
+// an error that says nothing of the session, others by ending it.
+void listen_if_possible(session& db, const std::string& channel, lead_attempt& attempt) {
   try {
     db.listen(channel);
-    return "";
   } catch (...) {
     auto caught = describe_current_exception();
-    if (caught.session_lost) throw;
-    return caught.failure.text;
+    attempt.listen_error = std::move(caught.failure.text);
+    attempt.listen_ended_session = caught.session_lost;
   }
 }
 
@@ -39,17 +38,23 @@ lead_attempt try_lead(session& db, const lead_statements& sql, int pid, const st
   lead_attempt attempt;
   const auto answer = db.run(sql.try_lead, lead_lock)[0];
   attempt.holder = answer[1].c_str();
+  attempt.table = answer[2].c_str();
   if (!answer[0].as<bool>()) return attempt;
   // Before the first read, so that nothing committed after it goes unheard.
-  if (!listen_on.empty()) attempt.listen_error = listen_if_possible(db, listen_on);
-  attempt.epoch = db.run(sql.take_epoch, instance)[0][0].as<std::int64_t>();
+  if (!listen_on.empty()) listen_if_possible(db, listen_on, attempt);
+  if (!attempt.listen_ended_session)
+    attempt.epoch = db.run(sql.take_epoch, instance)[0][0].as<std::int64_t>();
   return attempt;
 }
 
-bool ping(session& db, const lead_statements& sql, int pid) {
+bool ping(session& db, const lead_statements& sql, int pid, const std::string& table) {
   expect(db, pid);
-  if (db.run(sql.ping)[0][0].as<int>() != pid) {
+  const auto answer = db.run(sql.ping)[0];
+  if (answer[0].as<int>() != pid) {
     throw std::runtime_error("another backend answers: is there a connection pooler in between?");
+  }
+  if (answer[1].c_str() != table) {
+    throw std::runtime_error("the schema was dropped or replaced");
   }
   return true;
 }

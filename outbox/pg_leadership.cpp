@@ -47,6 +47,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
     lane_.reset();
   }
 
+  std::optional<db_call> call() const { return lane_ ? lane_->current_call() : std::nullopt; }
+
   void try_wake_lock(std::function<void(base::result<bool>)> done) {
     if (!fsm_.leading()) return post_lost(std::move(done));
     // Advisory locks count: taken twice, it would have to be given back twice.
@@ -88,6 +90,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
         {"idle_session_timeout", std::to_string(lead_fsm::server_gives_up_after.count()) + "ms"},
         {"statement_timeout", "5s"},
         {"lock_timeout", "1s"}};
+    // Also for a stand-by, which the machine gives no time limit.
+    lane.limits.statement = options_.answer_within;
     lane.jitter = options_.jitter;
     lane.on_query = options_.on_query;
     lane.on_reconnect = options_.on_reconnect;
@@ -140,7 +144,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
   void perform(const lead_output::try_lead&) {
     submit<lead_attempt>(
         "try_lead",
-        [sql = sql_, pid = pid_, instance = options_.instance, channel = channel_](session& db) {
+        [sql = sql_, pid = pid_, instance = options_.instance,
+         channel = listen_next_ ? channel_ : ""](session& db) {
           return try_lead(db, *sql, pid, instance, channel);
         },
         [this](base::result<lead_attempt> got) {
@@ -149,6 +154,9 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
             log_.warn("lead.listen_failed",
                       {{"error", got->listen_error}, {"effect", "polling only"}});
           }
+          listen_next_ = !got->listen_ended_session;
+          if (got->listen_ended_session) return happened(lead_input::failed{got->listen_error});
+          table_ = got->table;
           if (!got->epoch) return happened(lead_input::refused{got->holder});
           happened(lead_input::gained{*got->epoch});
         });
@@ -156,7 +164,10 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
 
   void perform(const lead_output::ping&) {
     submit<bool>(
-        "ping", [sql = sql_, pid = pid_](session& db) { return ping(db, *sql, pid); },
+        "ping",
+        [sql = sql_, pid = pid_, table = table_](session& db) {
+          return ping(db, *sql, pid, table);
+        },
         [this](const base::result<bool>& got) {
           if (!got) return happened(lead_input::failed{got.error().text});
           happened(lead_input::pong{});
@@ -250,6 +261,8 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
 
   std::uint64_t generation_ = 0;  // of the session: grows when one is given up
   int pid_ = 0;                   // of its backend
+  std::string table_;             // whose lock it has
+  bool listen_next_ = true;       // false: trying to has just cost us a session
   wake wake_ = wake::free;
 
   std::unique_ptr<lane> lane_;
@@ -269,6 +282,10 @@ void pg_leadership::start(leadership_events& events) {
 
 void pg_leadership::stop(std::function<void()> done) {
   impl_->stop(std::move(done));
+}
+
+std::optional<db_call> pg_leadership::call() const {
+  return impl_->call();
 }
 
 void pg_leadership::try_wake_lock(std::function<void(base::result<bool>)> done) {

@@ -8,10 +8,12 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "base/log.hpp"
+#include "outbox/db_call.hpp"
 #include "outbox/leadership.hpp"
 
 namespace outboxd::outbox {
@@ -20,8 +22,10 @@ struct lead_options {
   std::function<std::string()> url;  // as in pg_options
   std::string schema = "outbox";     // validated (schema.hpp)
   std::string application_name = "outboxd";
-  std::string instance;            // written down with the lead, for people
-  bool listen = true;              // false: OUTBOX_WAKE=poll
+  std::string instance;  // written down with the lead, for people
+  bool listen = true;    // false: OUTBOX_WAKE=poll
+  // A statement that is not answered within this costs the session; above its statement_timeout.
+  std::chrono::milliseconds answer_within{8'000};
   std::function<double()> jitter;  // as in pg_options
 
   // Optional, on the executor.
@@ -39,6 +43,9 @@ class pg_leadership final : public leadership {
   void stop(std::function<void()> done) override;
   void try_wake_lock(std::function<void(base::result<bool>)> done) override;
   void release_wake_lock() override;
+
+  // What its lane does now.
+  std::optional<db_call> call() const;
 
  private:
   class impl;

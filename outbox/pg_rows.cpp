@@ -1,6 +1,7 @@
 #include "outbox/pg_rows.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <stdexcept>
 #include <string_view>
@@ -59,17 +60,21 @@ enum column : int {
   xmin,
   next_xid,
   next_due_ms,
+  below_to,
+  now_us,
   part,
   id,
   message_id,
   exchange,
   routing_key,
   ordering_key,
-  size,
+  body_size,
+  headers_size,
   inlined,
   is_binary,
   payload,
   payload_bytes,
+  headers,
   content_type,
   content_encoding,
   type,
@@ -78,26 +83,35 @@ enum column : int {
   app_id,
   priority,
   expiration_ms,
-  headers,
   mandatory,
   created_us,
-  age_us,
   attempts,
+  failing_since_us,
+  due_us,
 };
 
-message decode_message(const pqxx::row& r) {
+std::optional<std::chrono::microseconds> moment(const pqxx::field& f) {
+  if (f.is_null()) return std::nullopt;
+  return std::chrono::microseconds(number<std::int64_t>(f));
+}
+
+message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
   const auto at = [&](column c) { return r[static_cast<pqxx::row::size_type>(c)]; };
   message m;
   m.ref = ref(at(id), at(message_id));
   m.exchange = text(at(exchange));
   m.routing_key = text(at(routing_key));
   m.ordering_key = optional_text(at(ordering_key));
-  m.body_size = number<std::size_t>(at(size));
+  m.body_size = number<std::size_t>(at(body_size));
+  m.headers_size = number<std::size_t>(at(headers_size));
   m.body_loaded = truth(at(inlined));
   m.is_binary = truth(at(is_binary));
   if (m.body_loaded) {
     m.body = body(at(payload), at(payload_bytes));
-    m.body_size = m.body.size();  // the server counted in its own encoding
+    m.headers = optional_text(at(headers));
+    // The server counted in its own encoding.
+    m.body_size = m.body.size();
+    m.headers_size = m.headers ? m.headers->size() : 0;
   }
   m.content_type = optional_text(at(content_type));
   m.content_encoding = optional_text(at(content_encoding));
@@ -107,13 +121,17 @@ message decode_message(const pqxx::row& r) {
   m.app_id = optional_text(at(app_id));
   m.priority = optional_number<std::uint8_t>(at(priority));
   m.expiration_ms = optional_number<std::int64_t>(at(expiration_ms));
-  m.headers = optional_text(at(headers));
   m.mandatory = truth(at(mandatory));
-  m.created_at = std::chrono::system_clock::time_point(
-      std::chrono::microseconds(number<std::int64_t>(at(created_us))));
   // now() is when the statement arrived; a row can be a little younger.
-  m.age = std::chrono::microseconds(std::max<std::int64_t>(0, number<std::int64_t>(at(age_us))));
+  const auto since = [now](std::chrono::microseconds t) {
+    return std::max(std::chrono::microseconds(0), now - t);
+  };
+  const auto created = moment(at(created_us)).value();
+  m.created_at = std::chrono::system_clock::time_point(created);
+  m.age = since(created);
   m.attempts = number<int>(at(attempts));
+  m.failing_for = since(moment(at(failing_since_us)).value_or(now));
+  m.due_at = moment(at(due_us)).value_or(std::chrono::microseconds(0));
   return m;
 }
 
@@ -126,25 +144,29 @@ read_answer decode_read(const pqxx::result& rows) {
   if (const auto due = optional_number<std::int64_t>(rows[0][column::next_due_ms])) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
+  answer.below_to = number<std::int64_t>(rows[0][column::below_to]);
+  answer.now = moment(rows[0][column::now_us]).value();
+  const std::array parts{&answer.rows, &answer.skipped, &answer.due, &answer.below,
+                         &answer.too_late};
   for (const auto& r : rows) {
     if (r[column::part].is_null()) break;  // the only row of an empty answer
-    const int which = number<int>(r[column::part]);
-    auto& part_of_answer = which == 0 ? answer.rows : which == 1 ? answer.skipped : answer.due;
-    part_of_answer.push_back(decode_message(r));
+    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, answer.now));
   }
   return answer;
 }
 
 std::vector<loaded_body> decode_bodies(const pqxx::result& rows) {
   std::vector<loaded_body> bodies;
-  for (const auto& r : rows) bodies.push_back({ref(r[0], r[1]), body(r[2], r[3]), std::nullopt});
+  for (const auto& r : rows) {
+    bodies.push_back({ref(r[0], r[1]), body(r[2], r[3]), optional_text(r[4])});
+  }
   return bodies;
 }
 
 std::vector<failed_row> decode_failed(const pqxx::result& rows) {
   std::vector<failed_row> failed;
   for (const auto& r : rows) {
-    failed.push_back({ref(r[0], r[1]), false, text(r[2]), text(r[3]), optional_text(r[4])});
+    failed.push_back({ref(r[0], r[1]), truth(r[2]), text(r[3]), text(r[4]), optional_text(r[5])});
   }
   return failed;
 }

@@ -11,8 +11,12 @@ namespace {
 // fills it in.
 
 // $1 frontier · $2, $3 gaps: first and last ids · $4 limit of both together
-// $5, $6, $7 keys, their first ids, their limits · $8 limit of due rows
-// $9 largest inline body · $10 inline bytes in all
+// $5, $6, $7 keys, their first ids, their limits
+// the scan: $8 after this id (null: none is wanted) · $9 rows · $10 rows visited · $11 keys ·
+//   $12 exchanges that are left out · $13, $14 exchanges and routing keys that are left out
+// $15 limit of due rows · $16, $17 due_at (microseconds) and id they come after (null: the first)
+// $18 farthest due_at of a scheduled row (milliseconds from now), 0: no limit
+// $19 largest inline body and headers · $20 inline bytes in all
 //
 // One statement, because its parts must come from one snapshot: with two, a later row of a key
 // could overtake an earlier one whose transaction commits in between. The snapshot is part of the
@@ -27,13 +31,24 @@ namespace {
 //
 // Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
 // what lets the planner use a partial index from a prepared statement. Nothing below the frontier
-// is visited but open gaps and what the keys ask for.
+// is visited but open gaps, what the keys ask for and what the scan may look at.
+//
+// The scan counts the rows it looks at before it judges them, so that its cost is bounded however
+// few of them are wanted. IN (SELECT …) is a hash table made once, where = ANY would compare each
+// row with each key. A row is looked at where it lies: a large body lies elsewhere and is not read.
+// Where the scan ended: behind the last row that came back, if there was no room for more; else
+// behind the last one visited, which the index alone tells; else at the frontier.
 //
 // Rows due are taken with the lowest id first among those of one instant: rows of one key scheduled
-// for the same time keep their order, also when the limit cuts through them.
+// for the same time keep their order, also when the limit cuts through them. The place to go on
+// from travels as microseconds, the resolution of the column, so that no row is missed or comes
+// twice.
 //
-// octet_length() takes the size from the header of a stored value without reading its body, and the
-// CASE keeps the bodies that do not fit out of the answer: the server never reads those.
+// MATERIALIZED: what is said once is also made once, and not anew for each row.
+//
+// octet_length() takes the size of a body from the header of the stored value without reading it,
+// and the CASE keeps what does not fit out of the answer: the server never reads those bodies.
+// Headers have no length but that of their text; they are 64 kB at most, and made one at a time.
 constexpr std::string_view read_sql = R"(
 WITH picked AS (
   SELECT 0 AS part, row_number() OVER (ORDER BY o.id) AS position, o.*
@@ -58,55 +73,97 @@ WITH picked AS (
   SELECT 2, row_number() OVER (ORDER BY d.due_at, d.id), d.*
     FROM (SELECT m.* FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at <= now()
-           ORDER BY m.due_at, m.id LIMIT $8::bigint) AS d
+             AND (m.due_at, m.id) > (coalesce('epoch'::timestamptz + $16::bigint * interval '1 us', '-infinity'),
+                                     coalesce($17::bigint, 0))
+           ORDER BY m.due_at, m.id LIMIT $15::bigint) AS d
+   UNION ALL
+  SELECT 3, row_number() OVER (ORDER BY b.id), b.*
+    FROM (SELECT v.*
+            FROM (SELECT m.* FROM "outbox".messages AS m
+                   WHERE m.status = 'pending' AND m.id > $8::bigint AND m.id <= $1::bigint
+                   ORDER BY m.id LIMIT $10::bigint) AS v
+           WHERE CASE WHEN cardinality($11::text[]) > 0
+                      THEN (v.ordering_key IN (SELECT unnest($11::text[]))) IS TRUE
+                      ELSE v.ordering_key IS NOT NULL
+                        OR NOT (v.exchange IN (SELECT unnest($12::text[]))
+                             OR (v.exchange, v.routing_key) IN (SELECT * FROM unnest($13::text[], $14::text[])))
+                 END
+           ORDER BY v.id LIMIT $9::bigint) AS b
+   UNION ALL
+  SELECT 4, row_number() OVER (ORDER BY l.due_at DESC, l.id DESC), l.*
+    FROM (SELECT m.* FROM "outbox".messages AS m
+           WHERE m.status = 'deferred' AND m.attempts = 0
+             AND m.due_at > now() + $18::bigint * interval '1 ms'
+           ORDER BY m.due_at DESC, m.id DESC LIMIT CASE WHEN $18::bigint > 0 THEN 100 ELSE 0 END) AS l
 ), sized AS (
-  SELECT p.*, s.size,
-         s.size <= $9::bigint AND
-         sum(s.size) FILTER (WHERE s.size <= $9::bigint)
-           OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $10::bigint AS inlined
+  SELECT p.*, s.body_size, s.headers_size,
+         s.fits AND sum(s.body_size + s.headers_size) FILTER (WHERE s.fits)
+                      OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $20::bigint AS inlined
     FROM picked AS p
-   CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS size) AS s
-), moment AS (
+   CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size,
+                              coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
+   CROSS JOIN LATERAL (SELECT o.*, p.part < 4 AND o.body_size + o.headers_size <= $19::bigint AS fits) AS s
+), moment AS MATERIALIZED (
   SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
                   pg_snapshot_xmax(pg_current_snapshot())) AS next_xid,
          -- A distance to infinity is an error, and one odd row must not stop the others.
-         (SELECT least(m.due_at, now() + interval '1 year') - now() FROM "outbox".messages AS m
+         (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
+            FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at > now()
-           ORDER BY m.due_at LIMIT 1) AS next_due_in
+           ORDER BY m.due_at LIMIT 1) AS next_due_ms,
+         (extract(epoch FROM now()) * 1000000)::bigint AS now_us,
+         CASE WHEN $8::bigint IS NULL THEN 0
+              WHEN (SELECT count(*) FROM picked AS p WHERE p.part = 3) = $9::bigint
+              THEN (SELECT max(p.id) FROM picked AS p WHERE p.part = 3)
+              ELSE coalesce((SELECT m.id FROM "outbox".messages AS m
+                              WHERE m.status = 'pending' AND m.id > $8::bigint AND m.id <= $1::bigint
+                              ORDER BY m.id OFFSET $10::bigint - 1 LIMIT 1), $1::bigint)
+         END AS below_to
 )
-SELECT moment.xmin, moment.next_xid,
-       (extract(epoch FROM moment.next_due_in) * 1000)::bigint,
+SELECT moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
-       r.size, r.inlined, r.payload IS NULL,
+       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
+       CASE WHEN r.inlined THEN r.headers::text END,
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
-       r.priority, r.expiration_ms, r.headers, r.mandatory,
-       (extract(epoch FROM r.created_at) * 1000000)::bigint,
-       (extract(epoch FROM now() - r.created_at) * 1000000)::bigint,
-       r.attempts
+       r.priority, r.expiration_ms, r.mandatory,
+       (extract(epoch FROM r.created_at) * 1000000)::bigint, r.attempts,
+       (extract(epoch FROM r.failing_since) * 1000000)::bigint,
+       -- Infinity is no number.
+       CASE WHEN r.due_at IS NOT NULL
+            THEN (extract(epoch FROM least(greatest(r.due_at, '1900-01-01 UTC'), '9999-01-01 UTC')) * 1000000)::bigint
+       END
   FROM moment LEFT JOIN sized AS r ON true
  ORDER BY r.part, r.position)";
 
 // $1, $2 ids and message_ids, in the order of the answer. What was settled or given up meanwhile
 // needs no body any more.
 constexpr std::string_view load_bodies_sql = R"(
-SELECT m.id, m.message_id, m.payload, m.payload_bytes
+SELECT m.id, m.message_id, m.payload, m.payload_bytes, m.headers
   FROM unnest($1::bigint[], $2::uuid[]) WITH ORDINALITY AS wanted (id, message_id, position)
   JOIN "outbox".messages AS m USING (id, message_id)
  WHERE m.status IN ('pending', 'deferred')
  ORDER BY wanted.position)";
 
-// $1 limit. The condition is that of the index messages_failed: a million scheduled rows are not
-// visited.
+// $1 after this id · $2 dead ones too? · $3 limit. The conditions are those of the indexes
+// messages_failed and messages_dead: a million scheduled rows, or dead ones without a key, are not
+// visited. Each branch has the limit of its own, so that the page is as long as what it visits.
 constexpr std::string_view load_failed_sql = R"(
-SELECT m.id, m.message_id, m.exchange, m.routing_key, m.ordering_key
-  FROM "outbox".messages AS m
- WHERE m.status = 'deferred' AND m.attempts > 0
- ORDER BY m.id
- LIMIT $1::bigint)";
+SELECT f.*
+  FROM ((SELECT m.id, m.message_id, false AS dead, m.exchange, m.routing_key, m.ordering_key
+           FROM "outbox".messages AS m
+          WHERE m.status = 'deferred' AND m.attempts > 0 AND m.id > $1::bigint
+          ORDER BY m.id LIMIT $3::bigint)
+         UNION ALL
+        (SELECT m.id, m.message_id, true, m.exchange, m.routing_key, m.ordering_key
+           FROM "outbox".messages AS m
+          WHERE m.status = 'dead' AND m.ordering_key IS NOT NULL AND m.id > $1::bigint
+          ORDER BY m.id LIMIT CASE WHEN $2::boolean THEN $3::bigint ELSE 0 END)) AS f
+ ORDER BY f.id
+ LIMIT $3::bigint)";
 
 // $1, $2 ids and message_ids, ascending: two statements that lock the same rows then do so in one
 // order.
@@ -131,12 +188,17 @@ DELETE FROM "outbox".messages AS m
  WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
    AND m.id = acked.id AND m.message_id = acked.message_id AND m.status IN ('pending', 'deferred'))";
 
-// $1 epoch · $2, $3 ids and message_ids, ascending · $4 dead? · $5 retry in milliseconds · $6
-// last_error
+// $1 epoch · $2, $3 ids and message_ids, ascending · $4 attempts so far · $5 status · $6 retry in
+// milliseconds · $7 last_error
 //
 // The share lock on the row of the lead is the fence: whoever takes the lead changes that row, so
 // either we see the new epoch and change nothing, or the new leader waits until our decision is
 // visible to it.
+//
+// A row with more attempts than the decision knows of has changed since, and is left alone; unless
+// it looks as this very decision leaves it. Then its first try was carried out, though the answer
+// was lost: it is written as it is, which answers with it, and waits if that first try is still
+// under way. All but due_at comes out the same by itself.
 //
 // Commits synchronously, unlike the marks: once a dead row is out of the way, later rows of its key
 // are published. If a crash then forgot the decision, the row would be sent after them, out of
@@ -146,16 +208,23 @@ WITH fence AS MATERIALIZED (
   SELECT l.epoch FROM "outbox".lead AS l WHERE l.epoch = $1::bigint FOR SHARE
 )
 UPDATE "outbox".messages AS m
-   SET status = CASE WHEN decided.dead THEN 'dead' ELSE 'deferred' END,
-       attempts = m.attempts + 1,
-       failing_since = coalesce(m.failing_since, now()),
+   SET status = decided.status,
+       attempts = decided.attempts + decided.failures,
+       failing_since = CASE WHEN decided.failures > 0 THEN coalesce(m.failing_since, now()) ELSE m.failing_since END,
        -- Of a dead row: when it was given up; its retention counts from there.
-       due_at = now() + CASE WHEN decided.dead THEN interval '0' ELSE decided.retry_in * interval '1 ms' END,
-       last_error = decided.last_error
-  FROM unnest($2::bigint[], $3::uuid[], $4::boolean[], $5::bigint[], $6::text[])
-         AS decided (id, message_id, dead, retry_in, last_error)
+       due_at = CASE WHEN decided.status = 'pending' THEN NULL
+                     WHEN m.attempts > decided.attempts THEN m.due_at
+                     WHEN decided.status = 'dead' THEN now()
+                     ELSE now() + decided.retry_in * interval '1 ms' END,
+       last_error = CASE WHEN decided.failures > 0 THEN decided.last_error ELSE m.last_error END
+  FROM (SELECT d.*, CASE WHEN d.status = 'pending' THEN 0 ELSE 1 END AS failures
+          FROM unnest($2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::bigint[], $7::text[])
+                 AS d (id, message_id, attempts, status, retry_in, last_error)) AS decided
  WHERE EXISTS (SELECT FROM fence)
-   AND m.id = decided.id AND m.message_id = decided.message_id AND m.status IN ('pending', 'deferred')
+   AND m.id = decided.id AND m.message_id = decided.message_id
+   AND (m.status IN ('pending', 'deferred') AND m.attempts = decided.attempts
+        OR decided.failures > 0 AND m.status = decided.status AND m.attempts = decided.attempts + 1
+           AND m.last_error = decided.last_error)
 RETURNING m.id, m.message_id)";
 
 // $1 counted exactly up to here. Everything is a bounded scan of a partial index or a probe of one.
@@ -179,7 +248,7 @@ WITH pending AS (
 ), dead AS (
   SELECT count(*) AS rows
     FROM (SELECT FROM "outbox".messages AS m
-           WHERE m.status = 'dead' ORDER BY m.id LIMIT $1::bigint + 1) AS d
+           WHERE m.status = 'dead' ORDER BY m.ordering_key IS NOT NULL, m.id LIMIT $1::bigint + 1) AS d
 ), vacuumed AS (
   SELECT max(i.reltuples) FILTER (WHERE i.relname = 'messages_due') AS deferred,
          max(i.reltuples) FILTER (WHERE i.relname = 'messages_dead') AS dead
@@ -206,7 +275,7 @@ SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
   FROM pending, deferred, dead, vacuumed, oldest)";
 
 // $1 start after this id · $2 rows to look at · $3, $4 keep sent and dead rows this long
-// (milliseconds)
+// (milliseconds) · $5 true: dead rows with an ordering key stay
 //
 // By ranges of the primary key, from where the last call ended: rows leave the table about in the
 // order of their ids, and no index on sent_at has to be paid for by every row. The conditions stand
@@ -216,6 +285,7 @@ WITH page AS (
   SELECT m.id, m.status,
          CASE m.status WHEN 'sent' THEN m.sent_at < now() - $3::bigint * interval '1 ms'
                        WHEN 'dead' THEN coalesce(m.due_at, m.created_at) < now() - $4::bigint * interval '1 ms'
+                                        AND NOT ($5::boolean AND m.ordering_key IS NOT NULL)
                        ELSE false END AS old
     FROM "outbox".messages AS m
    WHERE m.id > $1::bigint
@@ -253,7 +323,8 @@ SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
 // keeps vacuum from removing anything for as long as it waits.
 constexpr std::string_view try_lead_sql = R"(
 SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
-       (SELECT l.holder FROM "outbox".lead AS l))";
+       (SELECT l.holder FROM "outbox".lead AS l),
+       '"outbox".messages'::regclass::oid)";
 
 constexpr std::string_view try_lock_sql =
     R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
@@ -264,8 +335,11 @@ constexpr std::string_view take_epoch_sql = R"(
 UPDATE "outbox".lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch)";
 
 // Keeps idle_session_timeout from ending the session, and tells whether it is the one that took the
-// lock.
-constexpr std::string_view ping_sql = "SELECT pg_backend_pid()";
+// lock, and whether that lock still means anything: the tables of a schema that was dropped and
+// made again have other oids. to_regclass() waits for no lock, so a change of the table costs no
+// lead; it fails where the right to use the schema is gone.
+constexpr std::string_view ping_sql =
+    R"(SELECT pg_backend_pid(), to_regclass('"outbox".messages')::oid)";
 
 constexpr std::string_view unlock_sql =
     R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";

@@ -42,6 +42,24 @@ ref_arrays arrays_of(const std::vector<row_ref>& rows) {
   return {bigint_array(ids), uuid_array(message_ids)};
 }
 
+struct destination_arrays {
+  std::vector<std::string> exchanges;  // every routing key of these
+  std::vector<std::string> exchange, routing_key;
+};
+
+destination_arrays arrays_of(const std::vector<destination>& destinations) {
+  destination_arrays out;
+  for (const auto& d : destinations) {
+    if (d.routing_key) {
+      out.exchange.push_back(d.exchange);
+      out.routing_key.push_back(*d.routing_key);
+    } else {
+      out.exchanges.push_back(d.exchange);
+    }
+  }
+  return out;
+}
+
 read_answer run_read(session& db, const statement& sql, const read_request& request) {
   std::vector<std::int64_t> gap_first, gap_last, key_first, key_limit;
   for (const auto& gap : request.gaps) {
@@ -54,28 +72,36 @@ read_answer run_read(session& db, const statement& sql, const read_request& requ
     key_first.push_back(wanted.first);
     key_limit.push_back(as_bigint(wanted.limit));
   }
-  return decode_read(db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
-                            as_bigint(request.limit), text_array(keys), bigint_array(key_first),
-                            bigint_array(key_limit), as_bigint(request.due_limit),
-                            as_bigint(request.inline_row_bytes),
-                            as_bigint(request.inline_total_bytes)));
+  const auto below = request.below.value_or(scan{});
+  const auto without = arrays_of(below.without);
+  const auto after = request.below ? std::optional(below.after) : std::nullopt;
+  const auto due_after = request.due_after;
+  return decode_read(
+      db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
+             as_bigint(request.limit), text_array(keys), bigint_array(key_first),
+             bigint_array(key_limit), after, as_bigint(below.rows), as_bigint(below.visited),
+             text_array(below.keys), text_array(without.exchanges), text_array(without.exchange),
+             text_array(without.routing_key), as_bigint(request.due_limit),
+             due_after ? std::optional(due_after->due_at.count()) : std::nullopt,
+             due_after ? std::optional(due_after->id) : std::nullopt, request.max_delay.count(),
+             as_bigint(request.inline_row_bytes), as_bigint(request.inline_total_bytes)));
 }
 
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
                                 const std::vector<decision>& decisions) {
   std::vector<row_ref> refs;
-  std::vector<bool> dead;
-  std::vector<std::int64_t> retry_in;
-  std::vector<std::string> errors;
+  std::vector<std::int64_t> attempts, retry_in;
+  std::vector<std::string> status, errors;
   for (const auto& d : decisions) {
     refs.push_back(d.ref);
-    dead.push_back(d.what == fate::dead);
+    attempts.push_back(d.attempts);
+    status.emplace_back(to_string(d.what));
     retry_in.push_back(d.retry_in.count());
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
   const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bool_array(dead), bigint_array(retry_in),
-                            text_array(errors)));
+  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts),
+                            text_array(status), bigint_array(retry_in), text_array(errors)));
 }
 
 }  // namespace
@@ -84,11 +110,13 @@ class pg_store::impl {
  public:
   impl(const boost::asio::any_io_executor& executor, const pg_options& options)
       : delete_on_ack_(options.delete_on_ack),
+        keep_dead_keys_(options.keep_dead_keys),
         sql_(std::make_shared<const store_statements>(options.schema)),
         reading_(executor, lane_for(options, "pg-read")),
         writing_(executor, lane_for(options, "pg-write")) {}
 
   const bool delete_on_ack_;
+  const bool keep_dead_keys_;
   const std::shared_ptr<const store_statements> sql_;
   // Where the next purge starts. Shared with the jobs: one may outlive us in the queue.
   const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
@@ -105,6 +133,7 @@ class pg_store::impl {
     // Above what any statement of ours takes on a busy server, below what an operator would wait
     // for.
     lane.settings.emplace_back("statement_timeout", "30s");
+    lane.limits.statement = options.answer_within;
     // ALTER TABLE, VACUUM FULL: give way and try again instead of standing in the queue of locks.
     lane.settings.emplace_back("lock_timeout", "5s");
     lane.jitter = options.jitter;
@@ -129,6 +158,14 @@ void pg_store::stop(std::function<void()> closed) {
   impl_->writing_.stop(one_is_closed);
 }
 
+std::vector<db_call> pg_store::calls() const {
+  std::vector<db_call> all;
+  for (const auto* lane : {&impl_->reading_, &impl_->writing_}) {
+    if (auto call = lane->current_call()) all.push_back(std::move(*call));
+  }
+  return all;
+}
+
 void pg_store::read(read_request request, handler<read_answer> done) {
   impl_->reading_.submit<read_answer>(
       "read",
@@ -148,12 +185,12 @@ void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded
       std::move(done));
 }
 
-void pg_store::load_failed(std::int64_t /*after*/, bool /*dead_too*/, std::size_t limit,
+void pg_store::load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                            handler<std::vector<failed_row>> done) {
   impl_->reading_.submit<std::vector<failed_row>>(
       "load_failed",
-      [sql = impl_->sql_, limit](session& db) {
-        return decode_failed(db.run(sql->load_failed, as_bigint(limit)));
+      [sql = impl_->sql_, after, dead_too, limit](session& db) {
+        return decode_failed(db.run(sql->load_failed, after, dead_too, as_bigint(limit)));
       },
       std::move(done));
 }
@@ -196,12 +233,13 @@ void pg_store::purge(std::chrono::milliseconds sent_before, std::chrono::millise
                      std::size_t limit, handler<std::size_t> done) {
   impl_->writing_.submit<std::size_t>(
       "purge",
-      [sql = impl_->sql_, from = impl_->purge_from_, sent_before, dead_before, limit](session& db) {
+      [sql = impl_->sql_, from = impl_->purge_from_, keep = impl_->keep_dead_keys_, sent_before,
+       dead_before, limit](session& db) {
         std::size_t purged = 0;
         for (int page = 0; page < purge_pages && purged < limit; ++page) {
           const auto room = limit - purged;
-          const auto got = decode_purge(
-              db.run(sql->purge, *from, as_bigint(room), sent_before.count(), dead_before.count()));
+          const auto got = decode_purge(db.run(sql->purge, *from, as_bigint(room),
+                                               sent_before.count(), dead_before.count(), keep));
           purged += got.purged;
           // The end of the table, or of what is old enough: next time from the start again.
           const bool end = got.seen < room || (got.purged == 0 && got.young > 0);

@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 
+#include "outbox/db_call.hpp"
 #include "outbox/store.hpp"
 
 namespace outboxd::outbox {
@@ -22,6 +23,9 @@ struct pg_options {
   std::string application_name = "outboxd";
   std::function<double()> jitter;  // [0,1), on other threads; empty: a random generator
   bool delete_on_ack = false;
+  // A statement that is not answered within this costs the session; above its statement_timeout.
+  std::chrono::milliseconds answer_within{35'000};
+  bool keep_dead_keys = false;  // dead rows with an ordering key are never purged: they hold it
 
   // Optional, on the executor.
   std::function<void(std::string_view operation, std::chrono::microseconds)> on_query;
@@ -43,6 +47,9 @@ class pg_store final : public store {
   void measure(handler<backlog> done) override;
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;
+
+  // What its lanes do now.
+  std::vector<db_call> calls() const;
 
   // Idempotent: what is under way or waiting is answered `unavailable`. closed: on the executor,
   // when both connections are closed.

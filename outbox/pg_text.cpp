@@ -91,10 +91,6 @@ std::string uuid_array(const std::vector<boost::uuids::uuid>& values) {
   return array_of(values, append_uuid);
 }
 
-std::string bool_array(const std::vector<bool>& values) {
-  return array_of(values, [](std::string& out, bool value) { out += value ? 't' : 'f'; });
-}
-
 boost::uuids::uuid parse_uuid(std::string_view text) {
   boost::uuids::uuid id{};
   if (text.size() != 36) throw std::runtime_error("not a uuid");

@@ -10,6 +10,10 @@ namespace {
 
 constexpr auto everything = std::numeric_limits<std::int64_t>::max();
 
+// Rows that come again and again without need: more would cost too much memory
+// at once.
+constexpr std::size_t largest_crowd = 16'384;
+
 }  // namespace
 
 std::int64_t reader::covered_by(const read_request& request, const read_answer& answer,
@@ -24,11 +28,12 @@ void reader::ask(read_request& request, std::size_t known) const {
   request.gaps.clear();
   request.gaps.reserve(gaps_.size());
   for (const gap& g : gaps_) request.gaps.push_back(g.ids);
-  if (request.limit > 0 && may_return_known()) request.limit += known;
+  if (request.limit > 0 && may_return_known()) request.limit += known + crowd_;
 }
 
 void reader::answered(const read_request& request, const read_answer& answer, std::size_t taken) {
   look_into_gaps(answer, taken, covered_by(request, answer, taken));
+  expect_crowd(request, answer, taken);
   advance_frontier(answer, taken);
   if (gaps_.size() > max_gaps_) merge_gaps();
 }
@@ -38,10 +43,29 @@ void reader::restart() {
   frontier_ = 0;
   gaps_.clear();
   merged_ = false;
+  crowd_ = 0;
 }
 
-// Rows found in a gap leave it. What was looked at and found empty is forgotten once every
-// transaction that could fill it had ended before the answer's snapshot.
+// Rows behind a hold stay pending, so those in merged gaps are found with every
+// look. Found, they leave their gap, but that makes two of it, which are merged
+// again. An answer full of them would never get to the frontier.
+void reader::expect_crowd(const read_request& request, const read_answer& answer,
+                          std::size_t taken) {
+  if (!merged_) {
+    crowd_ = 0;
+    return;
+  }
+  if (request.limit == 0) return;
+  const auto below = static_cast<std::size_t>(
+      std::count_if(answer.rows.begin(), answer.rows.begin() + static_cast<std::ptrdiff_t>(taken),
+                    [this](const message& m) { return m.ref.id <= frontier_; }));
+  const bool nothing_else = below == answer.rows.size() && below >= request.limit;
+  crowd_ = std::min(nothing_else ? std::max(2 * crowd_, request.limit) : below, largest_crowd);
+}
+
+// Rows found in a gap leave it. What was looked at and found empty is forgotten
+// once every transaction that could fill it had ended before the answer's
+// snapshot.
 void reader::look_into_gaps(const read_answer& answer, std::size_t taken, std::int64_t covered) {
   std::vector<gap> left;
   left.reserve(gaps_.size());
@@ -76,8 +100,8 @@ void reader::advance_frontier(const read_answer& answer, std::size_t taken) {
   }
 }
 
-// At the bound, neighbours that lie closest together become one: a gap may be looked into
-// needlessly, but is never dropped.
+// At the bound, neighbours that lie closest together become one: a gap may be
+// looked into needlessly, but is never dropped.
 void reader::merge_gaps() {
   std::vector<std::pair<std::int64_t, std::size_t>> distances;
   distances.reserve(gaps_.size());

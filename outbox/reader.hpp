@@ -15,7 +15,8 @@ class reader {
   explicit reader(std::size_t max_gaps = 4096) : max_gaps_(max_gaps) {}
 
   // Fills in frontier and gaps. limit is raised by `known` (rows the caller has in memory) when the
-  // answer may contain them, so that they cannot crowd out what is new.
+  // answer may contain them, so that they cannot crowd out what is new; and by rows that were
+  // skipped and lie in merged gaps, for the same reason.
   void ask(read_request& request, std::size_t known) const;
 
   // Takes the answer to the last request. The caller has looked at the first `taken` rows
@@ -45,12 +46,14 @@ class reader {
   void look_into_gaps(const read_answer& answer, std::size_t taken, std::int64_t covered);
   void advance_frontier(const read_answer& answer, std::size_t taken);
   void merge_gaps();
+  void expect_crowd(const read_request& request, const read_answer& answer, std::size_t taken);
   bool may_return_known() const { return frontier_ < restarted_at_ || merged_; }
 
   std::size_t max_gaps_;
   std::int64_t frontier_ = 0;
   std::int64_t restarted_at_ = 0;  // the frontier before the last restart
   bool merged_ = false;            // some gap spans ids that have been read
+  std::size_t crowd_ = 0;          // so many of those come with each answer
   std::vector<gap> gaps_;          // ascending, disjoint, all <= frontier_
 };
 

@@ -62,13 +62,30 @@ void session_socket::shut_down() const {
   ::shutdown(descriptor_, SHUT_RDWR);
 }
 
-session::session(const std::string& conninfo, const session_settings& settings)
+std::optional<session_socket::time_point> session_socket::waiting_since() const {
+  const auto since = waiting_since_.load();
+  if (since == nobody_waits) return std::nullopt;
+  return time_point(time_point::duration(since));
+}
+
+awaited_answer::awaited_answer(session_socket& socket) : socket_(socket) {
+  socket_.waiting_since_ = std::chrono::steady_clock::now().time_since_epoch().count();
+}
+
+awaited_answer::~awaited_answer() {
+  socket_.waiting_since_ = session_socket::nobody_waits;
+}
+
+session::session(const std::string& conninfo, const session_settings& settings,
+                 const on_connected& connected)
     : connection_(conninfo) {
   compat::never_reconnect(connection_);
   if (connection_.server_version() < 140000) {
     throw server_too_old("PostgreSQL 14 or newer is needed, this is " + server_version());
   }
   socket_ = std::make_shared<session_socket>(connection_.sock());
+  if (connected) connected(socket_);
+  const awaited_answer waiting(*socket_);
   apply(connection_, settings);
 }
 
@@ -84,10 +101,17 @@ std::string session::server_version() const {
 }
 
 void session::listen(const std::string& channel) {
+  const awaited_answer waiting(*socket_);
   listener_ = std::make_unique<compat::listener>(connection_, channel);
+  expect_open();  // libpqxx 6 says nothing when the server answers by ending the session
+}
+
+void session::expect_open() const {
+  if (!connection_.is_open()) throw pqxx::broken_connection("the server ended the session");
 }
 
 int session::take_notifications() {
+  expect_open();
   connection_.get_notifs();
   return listener_ ? listener_->take() : 0;
 }

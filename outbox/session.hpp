@@ -3,7 +3,11 @@
 // libpqxx throws.
 #pragma once
 
+#include <atomic>
+#include <chrono>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -21,9 +25,9 @@ struct statement {
 
 using session_settings = std::vector<std::pair<std::string, std::string>>;
 
-// The socket of a session. shut_down() may be called from any thread: whoever waits for the server
-// on this session then sees the connection end at once. Holds a descriptor of its own, because
-// libpq closes its one when it likes and the number could then belong to somebody else.
+// The socket of a session, for others than its thread: any thread may call. Holds a descriptor of
+// its own, because libpq closes its one when it likes and the number could then belong to somebody
+// else.
 class session_socket {
  public:
   explicit session_socket(int borrowed);
@@ -32,20 +36,47 @@ class session_socket {
   session_socket& operator=(const session_socket&) = delete;
 
   int descriptor() const { return descriptor_; }
+
+  // Whoever waits for the server on this session then sees the connection end at once.
   void shut_down() const;
 
+  // Since when the session has been waiting for the server's answer to one statement.
+  using time_point = std::chrono::steady_clock::time_point;
+  std::optional<time_point> waiting_since() const;
+
  private:
+  friend class awaited_answer;
+
+  static constexpr time_point::rep nobody_waits = 0;
   int descriptor_;
+  std::atomic<time_point::rep> waiting_since_{nobody_waits};
+};
+
+// One statement is on its way to the server and back as long as this lives.
+class awaited_answer {
+ public:
+  explicit awaited_answer(session_socket& socket);
+  ~awaited_answer();
+  awaited_answer(const awaited_answer&) = delete;
+  awaited_answer& operator=(const awaited_answer&) = delete;
+
+ private:
+  session_socket& socket_;
 };
 
 class session {
  public:
   // settings: SET for the whole session, in addition to what every session of ours needs.
-  session(const std::string& conninfo, const session_settings& settings);
+  // connected: told the socket before the first statement, so that somebody can end the wait for
+  // its answer.
+  using on_connected = std::function<void(const std::shared_ptr<session_socket>&)>;
+  session(const std::string& conninfo, const session_settings& settings,
+          const on_connected& connected = {});
   ~session();
 
   template <typename... Args>
   pqxx::result run(const statement& s, const Args&... args) {
+    const awaited_answer waiting(*socket_);
     if (!prepared_.contains(s.name)) {
       connection_.prepare(s.name, s.sql);  // libpqxx 7 asks the server at once, and this may throw
       prepared_.insert(s.name);
@@ -64,6 +95,8 @@ class session {
   const std::shared_ptr<session_socket>& socket() const { return socket_; }
 
  private:
+  void expect_open() const;
+
   pqxx::connection connection_;
   std::shared_ptr<session_socket> socket_;
   std::unique_ptr<compat::listener> listener_;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -46,8 +47,8 @@ struct destination {
 // takes long, however many rows wait.
 struct scan {
   std::int64_t after = 0;
-  std::size_t rows = 0;              // at most so many come back,
-  std::size_t visited = 0;           // and at most so many are looked at
+  std::size_t rows = 1;              // at most so many come back, and at most so many
+  std::size_t visited = 1;           // are looked at; each at least one
   std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows, but for
   std::vector<destination> without;  // rows without an ordering key that go to one of these
 };
@@ -105,10 +106,27 @@ struct loaded_body {
   std::optional<std::string> headers;
 };
 
-enum class fate { deferred, dead };
+enum class fate {
+  deferred,  // tried again after retry_in
+  dead,
+  pending,  // it fell due, but has to wait for others: takes its place among those that wait
+};
 
-// A decision about a row that failed: the database adds one to attempts, sets failing_since if it
-// was null, and for `deferred` sets due_at to its own clock plus retry_in.
+// As the table calls it.
+constexpr std::string_view to_string(fate f) {
+  switch (f) {
+    case fate::deferred:
+      return "deferred";
+    case fate::dead:
+      return "dead";
+    case fate::pending:
+      return "pending";
+  }
+  return "?";
+}
+
+// A decision about a row. One that failed (deferred, dead): the database adds one to attempts, sets
+// failing_since if it was null, and for `deferred` sets due_at to its own clock plus retry_in.
 struct decision {
   row_ref ref;
   int attempts = 0;  // of the row when it was read: about a row that has changed since, nothing is

@@ -3,7 +3,6 @@
 #include <boost/assert.hpp>
 
 #include <algorithm>
-#include <unordered_set>
 #include <utility>
 
 namespace outboxd::relay {
@@ -12,39 +11,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// One statement's worth of marks: more gains nothing, and a longer statement delays the next one.
-constexpr std::size_t marks_at_once = 5'000;
-
-constexpr base::backoff store_backoff{100ms, 5s};
-
-verdict verdict_of_close(int code) {
-  switch (code) {
-    case 403:
-      return verdict::forbidden;
-    case 404:
-      return verdict::no_exchange;
-    default:
-      return verdict::refused;
-  }
-}
-
-outbox::fate fate_of(verdict v) {
-  switch (v) {
-    case verdict::refused:
-    case verdict::too_large:
-    case verdict::invalid:
-      return outbox::fate::dead;
-    default:
-      return outbox::fate::deferred;
-  }
-}
-
-std::string describe(verdict what, int code, const std::string& text) {
-  std::string s(to_string(what));
-  if (code != 0) s += ": " + std::to_string(code);
-  if (!text.empty()) s += (code != 0 ? " " : ": ") + text;
-  return s;
-}
+constexpr auto quarantine_patience = 10s;  // then its rows use the other lanes
+constexpr auto quarantine_idle = 60s;      // then it is closed
 
 }  // namespace
 
@@ -53,7 +21,9 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
     : opts_(opts),
       capacity_(std::max<std::size_t>(least_capacity, 2 * opts.max_in_flight + opts.batch_size)),
       random_(std::move(random)),
-      window_(lanes, opts.max_in_flight),
+      keys_(opts.pipelined),
+      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 8, random_),
+      window_(lanes, opts.max_in_flight, opts.pipelined),
       wake_(opts.notify, opts.poll_interval) {}
 
 // ---- the lead ----
@@ -61,6 +31,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
 void core::lead_gained(std::int64_t epoch, time_point now) {
   epoch_ = epoch;
   keys_.reset();  // what was told after the last lead was lost
+  destinations_.reset();
   due_at_.reset();
   start_over(now);
 }
@@ -70,9 +41,14 @@ void core::lead_lost() {
   wake_.reset();
   wake_lock_todo_.reset();
   read_all_ = false;
-  for (row* r : undecided_) r->state = row_state::queued;  // another leader will decide
+  for (row* r : undecided_) {  // another leader will decide
+    if (r->msg.ordering_key && !r->unordered) keys_.finish(*r);
+    r->state = row_state::queued;
+  }
   undecided_.clear();
+  enlisting_.clear();
   drop_unpublished();
+  destinations_.reset();
 }
 
 void core::drain() {
@@ -82,22 +58,43 @@ void core::drain() {
 
 bool core::drained() const {
   return draining_ && window_.in_flight() == 0 && acked_.empty() && settling_.empty() &&
-         undecided_.empty() && deciding_.empty();
+         undecided_.empty() && !decide_out_;
 }
 
 void core::drop_unpublished() {
   keys_.reset();
   std::vector<row*> unpublished;
   for (const auto& [ref, r] : rows_.all()) {
-    if (r->state == row_state::queued || r->state == row_state::bodiless ||
-        r->state == row_state::ready) {
-      unpublished.push_back(r.get());
+    switch (r->state) {
+      case row_state::queued:
+      case row_state::bodiless:
+      case row_state::held:
+      case row_state::ready:
+        unpublished.push_back(r.get());
+        break;
+      case row_state::in_flight:
+      case row_state::acked:
+      case row_state::deciding:
+        break;
     }
   }
   for (row* r : unpublished) drop(*r);
 }
 
 // ---- a row's way ----
+
+void core::take(outbox::message&& m, time_point now) {
+  row& r = rows_.add(std::move(m), now);
+  destinations_.enter(r);
+  if (!r.msg.ordering_key) return activate(r);
+  const outbox::row_ref ref = r.msg.ref;
+  apply(keys_.add(r));
+  // Bodies of rows that wait behind others must not use up what the others need.
+  row* still = rows_.find(ref);
+  if (still != nullptr && still->state == row_state::queued &&
+      rows_.bytes() > opts_.max_in_flight_bytes / 2)
+    rows_.drop_body(*still);
+}
 
 void core::apply(const key_order::change& c) {
   if (c.down != nullptr) deactivate(*c.down);
@@ -108,10 +105,13 @@ void core::apply(const key_order::change& c) {
 // The row is next of its key, or has none.
 void core::activate(row& r) {
   if (r.msg.body_size > opts_.max_message_size) {
-    failed(r, verdict::too_large, 0,
-           std::to_string(r.msg.body_size) +
+    failed(r, verdict::too_large, outbox::fate::dead,
+           "too_large: " + std::to_string(r.msg.body_size) +
                " bytes are more than OUTBOX_MAX_MESSAGE_SIZE allows (" +
                std::to_string(opts_.max_message_size) + ")");
+  } else if (r.where->current() != nullptr && !r.probe) {
+    if (!destinations_.wait(r)) return send_back(r);
+    rows_.drop_body(r);  // it may wait for long
   } else if (r.msg.body_loaded) {
     window_.add(r);
   } else {
@@ -123,165 +123,103 @@ void core::activate(row& r) {
 void core::deactivate(row& r) {
   if (r.state == row_state::ready) window_.remove(r);
   if (r.state == row_state::bodiless) bodiless_.erase(&r);
+  if (r.state == row_state::held || r.probe) destinations_.forget(r);
   r.state = row_state::queued;
 }
 
 // Out of memory, without a word to its key.
 void core::drop(row& r) {
   deactivate(r);
+  destinations_.leave(r);
   rows_.remove(r);
 }
 
-verdict core::landed(const outcome& o) {
-  row* r = rows_.find(o.ref);
-  BOOST_ASSERT_MSG(r != nullptr && r->state == row_state::in_flight,
-                   "an outcome for a row that is not in flight");
-  window_.landed(*r);
-  const verdict what = o.what == verdict::unknown ? doubted(*r, o) : o.what;
-  if (what == verdict::confirmed) {
-    confirmed(*r);
-  } else if (!leading() || (what == verdict::unknown && draining_)) {
-    r->state = row_state::queued;  // the table still says pending: whoever leads next will send it
-    if (r->msg.ordering_key) apply(keys_.finish(*r));
-    drop(*r);
-  } else if (what == verdict::unknown) {
+// To the table, which still has it as it was, until its destination or its key is free; and what
+// waits behind it.
+void core::send_back(row& r) {
+  key_order::change c;
+  if (r.msg.ordering_key) c = keys_.send_back(r);
+  skip(r.msg);
+  drop(r);
+  put_back(std::move(c));
+}
+
+// Those that leave memory are not remembered by their key.
+void core::put_back(key_order::change c) {
+  for (row* behind : std::exchange(c.evicted, {})) {
+    skip(behind->msg);
+    drop(*behind);
+  }
+  apply(c);
+}
+
+// Destinations that have just been held: what could go there waits as a probe, or goes back.
+void core::empty_held_destinations() {
+  std::vector<row*> waiting;
+  for (const auto& [ref, r] : rows_.all()) {
+    const bool could_go = r->state == row_state::ready || r->state == row_state::bodiless;
+    if (could_go && !r->probe && r->where->current() != nullptr) waiting.push_back(r.get());
+  }
+  std::sort(waiting.begin(), waiting.end(), lower_id{});
+  std::vector<outbox::row_ref> names;
+  names.reserve(waiting.size());
+  for (const row* r : waiting) names.push_back(r->msg.ref);
+  for (const outbox::row_ref& ref : names) {
+    row* r = rows_.find(ref);  // one may take others along
+    if (r == nullptr || (r->state != row_state::ready && r->state != row_state::bodiless)) continue;
+    deactivate(*r);
     activate(*r);
-  } else {
-    failed(*r, what, o.code, o.text);
   }
-  return what;
 }
 
-// Nothing is known of the row, except when its channel was closed twice while it was alone on it.
-verdict core::doubted(row& r, const outcome& o) {
-  if (o.why != doubt::channel_closed) return verdict::unknown;
-  if (r.suspect && ++r.closed_alone >= 2) return verdict_of_close(o.code);
-  r.suspect = true;
-  return verdict::unknown;
-}
+// ---- what to do ----
 
-void core::confirmed(row& r) {
-  rows_.drop_body(r);
-  r.state = row_state::acked;
-  acked_.push_back(&r);
-  if (r.msg.ordering_key) apply(keys_.finish(r));
-}
-
-void core::failed(row& r, verdict what, int code, const std::string& text) {
-  const int attempts = r.msg.attempts + 1;
-  rows_.drop_body(r);
-  r.state = row_state::deciding;
-  r.why = what;
-  r.decision = outbox::decision{
-      .ref = r.msg.ref,
-      .what = fate_of(what),
-      .retry_in = base::backoff{opts_.retry_min, opts_.retry_max}.after(attempts, random_()),
-      .last_error = describe(what, code, text)};
-  undecided_.push_back(&r);
-}
-
-// ---- writing back ----
-
-void core::settled(const base::result<std::size_t>& count, time_point now) {
-  if (count.has_error()) {
-    acked_.insert(acked_.begin(), settling_.begin(), settling_.end());
-    settling_.clear();
-    store_failed(count.error(), now);
-    return;
-  }
-  store_worked();
-  for (row* r : settling_) written(*r);
-  settling_.clear();
-}
-
-std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>& changed,
-                                time_point now) {
-  std::vector<died> dead;
-  std::vector<row*> rows = std::exchange(deciding_, {});
-  if (changed.has_error() && epoch_ == decide_epoch_) {
-    undecided_.insert(undecided_.begin(), rows.begin(), rows.end());
-    store_failed(changed.error(), now);
-    return dead;
-  }
-  const bool in_doubt = changed.has_error();
-  // Under an earlier lead: another leader may have been there since, and sent the row.
-  const bool outdated = epoch_ != decide_epoch_;
-  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> applied;
-  if (!in_doubt) applied.insert(changed->begin(), changed->end());
-  for (row* r : rows) {
-    const bool done = applied.contains(r->msg.ref);
-    const bool is_dead = done && r->decision->what == outbox::fate::dead;
-    const bool is_deferred = done && !is_dead;
-    if (is_dead) dead.push_back({r->msg.ref, r->why, r->decision->last_error});
-    if (is_deferred)
-      due_at_ = std::min(due_at_.value_or(time_point::max()), now + r->decision->retry_in);
-    if (r->msg.ordering_key) {
-      // A decision that changed nothing was overtaken by somebody else's: the row is read again and
-      // obeyed.
-      apply(is_dead                    ? keys_.finish(*r)
-            : is_deferred && !outdated ? keys_.fail(*r)
-                                       : keys_.forget(*r));
-    }
-    if (done) {
-      written(*r);
-    } else {
-      rows_.remove(*r);
+void core::poll_holds(time_point now, std::vector<action>& todo) {
+  if (leading() && !draining_) {
+    for (row* r : destinations_.take_probes(now)) {
+      r->state = row_state::queued;
+      activate(*r);
     }
   }
-  // The holds may have been read before this decision took effect.
-  if (leading() && outdated) start_over(now);
-  if (!in_doubt) store_worked();
-  return dead;
+  for (hold_event& e : destinations_.take_events()) todo.emplace_back(do_tell{std::move(e)});
 }
 
-// The table has the last word on this row now.
-void core::written(row& r) {
-  if (holds_out_) written_since_holds_asked_.insert(r.msg.ref);
-  rows_.remove(r);
-}
-
-void core::poll_write(std::vector<action>& todo) {
-  if (!settling_.empty() || !deciding_.empty()) return;
-  if (store_retry_at_) return;
-  const bool decide = !undecided_.empty() && leading() && (acked_.empty() || decide_next_);
-  if (decide) {
-    deciding_ = std::exchange(undecided_, {});
-    decide_epoch_ = *epoch_;
-    do_decide d{.epoch = *epoch_, .decisions = {}};
-    for (const row* r : deciding_) d.decisions.push_back(*r->decision);
-    todo.emplace_back(std::move(d));
-  } else if (!acked_.empty()) {
-    const auto end =
-        acked_.begin() + static_cast<std::ptrdiff_t>(std::min(acked_.size(), marks_at_once));
-    settling_.assign(acked_.begin(), end);
-    acked_.erase(acked_.begin(), end);
-    do_settle s;
-    for (const row* r : settling_) s.rows.push_back(r->msg.ref);
-    std::sort(s.rows.begin(), s.rows.end());  // every writer locks rows in the same order
-    todo.emplace_back(std::move(s));
+void core::poll_quarantine(time_point now, std::vector<action>& todo) {
+  const bool needed = window_.needs_quarantine() || (leading() && destinations_.held() > 0);
+  if (needed) {
+    if (!std::exchange(quarantine_wanted_, true)) todo.emplace_back(do_want_quarantine{true});
+    quarantine_unused_.reset();
   }
-  decide_next_ = !decide;
+  if (!quarantine_wanted_ || window_.quarantine_open()) {
+    quarantine_since_.reset();
+    window_.do_without_quarantine(false);
+  } else if (!quarantine_since_) {
+    quarantine_since_ = now;
+  } else if (now - *quarantine_since_ >= quarantine_patience) {
+    window_.do_without_quarantine(window_.some_lane_open());
+  }
+  if (!quarantine_wanted_ || needed) return;
+  if (!quarantine_unused_) quarantine_unused_ = now;
+  if (leading() && now - *quarantine_unused_ < quarantine_idle) return;
+  quarantine_wanted_ = false;
+  quarantine_unused_.reset();
+  todo.emplace_back(do_want_quarantine{false});
 }
-
-void core::store_failed(const base::failure& f, time_point now) {
-  store_retry_at_ = now + store_backoff.after(++store_failures_, random_());
-  // After a crash the database may hand out ids again that are below the frontier.
-  if (f.kind == base::failure_kind::unavailable) start_over(now);
-}
-
-// ---- publishing ----
 
 void core::poll_publish(time_point now, std::vector<action>& todo) {
   if (!leading() || draining_) return;
   while (row* r = window_.next()) {
     r->published_at = now;
     todo.emplace_back(do_publish{r});
+    if (r->msg.ordering_key) apply(keys_.published(*r));
   }
 }
 
 void core::poll(time_point now, std::vector<action>& todo) {
   if (store_retry_at_ && *store_retry_at_ <= now) store_retry_at_.reset();
+  poll_holds(now, todo);
   poll_publish(now, todo);
+  poll_quarantine(now, todo);
   poll_write(todo);
   poll_bodies(todo);
   poll_read(now, todo);
@@ -296,13 +234,25 @@ std::optional<time_point> core::next_poll() const {
     sooner(read_at_);
     sooner(due_at_);
     sooner(sweep_at_);
+    sooner(round_at_);
+    sooner(holds_at_);
+    if (!skipped_.empty()) sooner(destinations_.hungry_at());
   }
-  if (!store_retry_at_) return next;
-  const bool waiting =
-      next || !acked_.empty() || !undecided_.empty() || !bodiless_.empty() || !holds_known_;
-  if (!waiting) return next;
-  return next ? std::max(*next, *store_retry_at_) : *store_retry_at_;
+  if (store_retry_at_) {
+    const bool waiting = next || !acked_.empty() || !undecided_.empty() || !enlisting_.empty() ||
+                         !bodiless_.empty() || holds_wanted_;
+    if (waiting) next = next ? std::max(*next, *store_retry_at_) : *store_retry_at_;
+  }
+  if (leading() && !draining_) sooner(destinations_.next_probe());
+  if (quarantine_since_ && window_.some_lane_open()) {
+    // Once it is over, every event is an occasion to look.
+    if (!window_.without_quarantine()) sooner(*quarantine_since_ + quarantine_patience);
+  }
+  if (quarantine_unused_) sooner(*quarantine_unused_ + quarantine_idle);
+  return next;
 }
+
+// ---- questions ----
 
 std::optional<std::chrono::microseconds> core::oldest_age(time_point now) const {
   std::optional<std::chrono::microseconds> oldest;
@@ -313,6 +263,20 @@ std::optional<std::chrono::microseconds> core::oldest_age(time_point now) const 
     oldest = std::max(oldest.value_or(age), age);
   }
   return oldest;
+}
+
+std::optional<std::chrono::microseconds> core::oldest_unconfirmed_age(time_point now) const {
+  std::optional<std::chrono::microseconds> oldest;
+  for (const auto& [ref, r] : rows_.all()) {
+    if (r->state != row_state::in_flight) continue;
+    const auto age = std::chrono::duration_cast<std::chrono::microseconds>(now - r->published_at);
+    oldest = std::max(oldest.value_or(age), age);
+  }
+  return oldest;
+}
+
+bool core::caught_up() const {
+  return read_all_ && bodiless_.empty();
 }
 
 }  // namespace outboxd::relay

@@ -1,10 +1,10 @@
 // The reading half of the core: what to ask the table for, and which of the rows that come may
 // stay.
-#include "relay/core.hpp"
-
 #include <algorithm>
 #include <limits>
 #include <utility>
+
+#include "relay/core.hpp"
 
 namespace outboxd::relay {
 
@@ -12,17 +12,16 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t failed_rows_at_start = 200'000;  // more cannot be remembered one by one
-constexpr std::size_t closed_keys_at_most =
-    65'536;  // beyond that nothing new is read until some are free
-// Each walks the pending rows from its first one to the frontier: few at a time, or one statement
-// takes too long.
-constexpr std::size_t keys_per_read = 8;
-constexpr std::size_t due_rows_min = 256;
-constexpr std::size_t due_rows_max = 16'384;
+constexpr std::size_t keys_per_walk = 1'000;
+constexpr std::size_t visited_per_walk = 20'000;
+constexpr std::size_t rows_for_probes = 16;  // where only a probe is looked for
+constexpr std::size_t due_rows = 256;
+constexpr std::size_t enlisting_at_most = 5'000;
 constexpr std::size_t inline_row_bytes = 64u << 10;
 constexpr std::size_t inline_total_bytes = 8u << 20;
 constexpr auto sweep_interval = 5min;
+constexpr auto shortest_round_pause = 1'000ms;
+constexpr auto longest_round_pause = 60'000ms;
 
 }  // namespace
 
@@ -35,8 +34,9 @@ std::size_t core::free_rows() const {
 void core::start_over(time_point now) {
   reader_.restart();
   keys_.restart();
+  skipped_.restart();
   holds_known_ = false;
-  holds_are_stale_ = holds_out_;
+  ask_for_holds();
   loading_.clear();  // what that answer leaves out may be there again
   read_is_stale_ = read_out_.has_value();
   read_all_ = false;
@@ -44,8 +44,16 @@ void core::start_over(time_point now) {
   sweep_at_ = now + sweep_interval;
 }
 
+// As insurance, while everything goes on: a look at all that waits.
+void core::sweep(time_point now) {
+  sweep_at_ = now + sweep_interval;
+  skipped_.look_everywhere();
+  ask_for_holds();
+}
+
 void core::notified(time_point now) {
   read_at_ = now;
+  if (dead_holds_ > 0) holds_at_ = now;  // an operator may have decided
 }
 
 void core::wake_lock_answered(const base::result<bool>& got, time_point now) {
@@ -60,32 +68,166 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
     read_at_ = now + opts_.poll_interval;  // should the answer not come
 }
 
-void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed,
-                         time_point now) {
-  holds_out_ = false;
-  const bool stale = std::exchange(holds_are_stale_, false);
-  if (failed.has_error()) return store_failed(failed.error(), now);
-  store_worked();
-  if (stale || !leading()) return;
-  if (failed->size() < failed_rows_at_start) let_go_of_others(*failed);
-  for (const outbox::failed_row& f : *failed) {
-    const row* r = rows_.find(f.ref);
-    const bool outdated = (r != nullptr && r->state == row_state::acked) ||
-                          written_since_holds_asked_.contains(f.ref);
-    if (f.ordering_key && !outdated) keys_.hold(*f.ordering_key, f.ref);
-  }
-  holds_known_ = true;
-  read_at_ = now;
+// ---- which rows may stay ----
+
+void core::skip(const outbox::message& m) {
+  if (is_deferred(m)) return enlist(m);
+  skipped_.skip(m.ref.id, m.ordering_key, read_out_.has_value());
+  if (m.ordering_key) put_back(keys_.send_back_behind(*m.ordering_key, m.ref.id));
 }
 
-// A row that failed and is no longer among those that have: somebody else has settled it.
-void core::let_go_of_others(const std::vector<outbox::failed_row>& failed) {
-  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> listed;
-  for (const outbox::failed_row& f : failed) listed.insert(f.ref);
-  keys_.release_if([&](const outbox::row_ref& ref) {
-    return !listed.contains(ref) && rows_.find(ref) == nullptr &&
-           !written_since_holds_asked_.contains(ref);
-  });
+// Why it was skipped is not known to end with a hold: a look now and then.
+void core::look_again_later(time_point now) {
+  if (round_at_) return;
+  round_pause_ = std::clamp(2 * round_pause_, std::chrono::milliseconds(shortest_round_pause),
+                            std::chrono::milliseconds(longest_round_pause));
+  round_at_ = now + round_pause_;
+}
+
+// Skipped for the sake of another row of its key.
+void core::skip_behind(const outbox::message& m, time_point now) {
+  if (hold* h = destinations_.hold_of(m); h != nullptr) {
+    destinations::seen(*h);
+  } else {
+    look_again_later(now);
+  }
+  skip(m);
+}
+
+// A row that waits for its destination, and would not be of use as a probe.
+bool core::waits_in_table(const outbox::message& m) {
+  if (m.ordering_key && keys_.in_memory(*m.ordering_key)) return false;  // it lines up there
+  hold* h = destinations_.hold_of(m);
+  if (h == nullptr) return false;
+  destinations::seen(*h);
+  return !destinations_.may_wait(*h);
+}
+
+bool core::key_is_closed(const outbox::message& m) const {
+  if (!m.ordering_key) return false;
+  const std::string& key = *m.ordering_key;
+  return keys_.waits(key) || overflow_.may_contain(key) || skipped_.closes(m.ref.id, key);
+}
+
+core::place core::take_or_skip(outbox::message& m, time_point now) {
+  if (key_is_closed(m)) {
+    skip_behind(m, now);
+    return place::skipped;
+  }
+  key_order::change c;
+  if (m.ordering_key && !keys_.admit(m, free_rows(), c)) {
+    apply(c);
+    return place::skipped;
+  }
+  if (waits_in_table(m)) {
+    skip(m);
+    return place::skipped;
+  }
+  if (free_rows() == 0) return place::no_room;
+  take(std::move(m), now);
+  return place::taken;
+}
+
+// Frontier and gaps. Answers with the number of rows dealt with; the others count as not read.
+std::size_t core::take_open(const outbox::read_request& request, outbox::read_answer& answer,
+                            time_point now, bool& found) {
+  // Due rows that are still to come may be earlier ones of their keys.
+  const bool some_due_unseen = answer.due.size() >= request.due_limit;
+  std::size_t taken = 0, stayed = 0;
+  for (outbox::message& m : answer.rows) {
+    if (!rows_.knows(m.ref) && !enlisting_.contains(m.ref)) {
+      if (some_due_unseen && m.ordering_key) break;
+      const std::int64_t id = m.ref.id;
+      const place p = take_or_skip(m, now);
+      if (p == place::no_room) break;
+      if (p == place::taken) ++stayed;
+      found |= p == place::taken || id > request.frontier;
+    }
+    ++taken;
+  }
+  mostly_skipped_ = answer.rows.size() >= opts_.batch_size && stayed < answer.rows.size() / 2;
+  return taken;
+}
+
+// Rows that fell due, with ids up to read_to: what is before them has been read. Those that cannot
+// go now become pending, and take their place among the others.
+bool core::take_due(std::vector<outbox::message>& due, std::int64_t read_to, bool last_chance,
+                    time_point now) {
+  bool found = false;
+  for (outbox::message& m : due) {
+    if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
+    if (free_rows() == 0) break;
+    const bool early = m.ordering_key && m.ref.id > read_to;
+    if (early && !last_chance) continue;
+    const bool closed = early || key_is_closed(m) ||
+                        (m.ordering_key && !keys_.admit_due(m, free_rows())) || waits_in_table(m);
+    if (closed) {
+      enlist(m);
+    } else {
+      take(std::move(m), now);
+      found = true;
+    }
+  }
+  return found;
+}
+
+// Keys that are free again.
+bool core::take_asked(const outbox::read_request& request, outbox::read_answer& answer,
+                      time_point now) {
+  bool found = false;
+  for (outbox::message& m : answer.below) {
+    if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
+    if (key_is_closed(m) || waits_in_table(m)) {
+      keys_.skipped_elsewhere(*m.ordering_key);
+      skip_behind(m, now);
+      continue;
+    }
+    key_order::change c;
+    if (keys_.admit_skipped(m, free_rows(), c)) {
+      take(std::move(m), now);
+      found = true;
+    } else {
+      apply(c);
+    }
+  }
+  keys_.answered(*request.below, answer.below_to, answer.below_to >= request.frontier);
+  return found;
+}
+
+// A piece of a round over what was skipped.
+bool core::take_round(const outbox::read_request& request, outbox::read_answer& answer,
+                      time_point now) {
+  bool found = false, complete = true;
+  std::int64_t to = request.below->after;
+  for (outbox::message& m : answer.below) {
+    if (free_rows() == 0) {
+      complete = false;
+      break;
+    }
+    to = m.ref.id;
+    skipped_.look_at(to);
+    if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
+    found |= take_or_skip(m, now) == place::taken;
+  }
+  if (complete) to = answer.below_to;
+  skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
+  if (complete && to >= request.frontier) {
+    skipped_.end_round();
+    if (destinations_.round_ended()) skipped_.look_again();
+  }
+  return found;
+}
+
+// Scheduled further away than allowed.
+void core::take_too_late(std::vector<outbox::message>& late, time_point now) {
+  for (outbox::message& m : late) {
+    if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
+    if (free_rows() == 0) return;
+    row& r = rows_.add(std::move(m), now);
+    r.unordered = true;
+    failed(r, verdict::delay_too_long, outbox::fate::dead,
+           "delay_too_long: not_before is further away than OUTBOX_MAX_DELAY allows");
+  }
 }
 
 void core::read_answered(base::result<outbox::read_answer> answer, time_point now) {
@@ -93,7 +235,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   read_out_.reset();
   const bool stale = std::exchange(read_is_stale_, false);
   if (answer.has_error() || stale || !leading() || draining_) {
-    for (const outbox::key_read& k : request.keys) keys_.answered(k, k.first);
+    if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
     if (answer.has_error()) store_failed(answer.error(), now);
     read_at_ = now;
@@ -101,24 +243,19 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   }
   store_worked();
 
-  // Rows that come back from a failure go first: the rest of their key is behind them.
-  constexpr auto everything = std::numeric_limits<std::int64_t>::max();
-  bool found_due = take_due(answer->due, true, everything, now);
-  bool found = take_skipped(request, answer->skipped, now);
-  const std::size_t taken = take_open(answer->rows, now, found);
-  // Those that were scheduled take their place behind what has been read before them.
-  found_due |=
-      take_due(answer->due, false, outbox::reader::covered_by(request, *answer, taken), now);
-  found |= found_due;
-  // Due rows whose key is closed stay due: they must not hide the others for ever.
-  const bool clogged = !found_due && answer->due.size() >= due_limit_;
-  due_limit_ = clogged ? std::min(due_limit_ * 2, due_rows_max) : due_rows_min;
+  // Rows that fell due go first: they have waited longest.
+  bool found = take_due(answer->due, request.frontier, false, now);
+  if (request.below)
+    found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
+  const std::size_t taken = take_open(request, *answer, now, found);
+  found |= take_due(answer->due, outbox::reader::covered_by(request, *answer, taken), true, now);
+  take_too_late(answer->too_late, now);
   reader_.answered(request, *answer, taken);
   rows_.read_answered();
 
   const bool full = request.limit > 0 && answer->rows.size() >= request.limit;
-  const bool more = full || taken < answer->rows.size();
-  read_all_ = !found && !more && keys_.closed() == 0;
+  const bool more = full || taken < answer->rows.size() || answer->due.size() >= request.due_limit;
+  read_all_ = !found && !more && keys_.closed() == 0 && skipped_.empty() && enlisting_.empty();
   if (due_at_ && *due_at_ <= now) due_at_.reset();
   if (answer->next_due_in)
     due_at_ = std::min(due_at_.value_or(time_point::max()), now + *answer->next_due_in);
@@ -128,70 +265,6 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-// Those that have failed, or those that were only scheduled. A row of a key goes behind the earlier
-// ones, so those must have been read: everything up to `read_to` has.
-bool core::take_due(std::vector<outbox::message>& due, bool has_failed, std::int64_t read_to,
-                    time_point now) {
-  bool found = false;
-  for (outbox::message& m : due) {
-    if ((m.attempts > 0) != has_failed || rows_.knows(m.ref) || free_rows() == 0) continue;
-    if (m.ordering_key && (m.ref.id > read_to || !keys_.admit_due(m, free_rows()))) continue;
-    take(std::move(m), now);
-    found = true;
-  }
-  return found;
-}
-
-bool core::take_skipped(const outbox::read_request& request, std::vector<outbox::message>& rows,
-                        time_point now) {
-  bool found = false;
-  auto m = rows.begin();
-  for (const outbox::key_read& asked : request.keys) {
-    std::size_t count = 0;
-    std::optional<std::int64_t> next;
-    std::int64_t last = 0;
-    for (; m != rows.end() && m->ordering_key == asked.key; ++m, ++count) {
-      last = m->ref.id;
-      if (next || rows_.knows(m->ref)) continue;
-      if (free_rows() == 0 || !keys_.admit_skipped(*m, free_rows())) {
-        next = last;
-        continue;
-      }
-      take(std::move(*m), now);
-      found = true;
-    }
-    if (!next && count > 0 && count >= asked.limit) next = last + 1;
-    keys_.answered(asked, next);
-  }
-  return found;
-}
-
-// Answers with the number of rows dealt with; the others count as not read.
-std::size_t core::take_open(std::vector<outbox::message>& rows, time_point now, bool& found) {
-  std::size_t taken = 0;
-  for (outbox::message& m : rows) {
-    if (!rows_.knows(m.ref)) {
-      if (free_rows() == 0) break;
-      found = true;
-      if (!m.ordering_key || keys_.admit(m, free_rows())) take(std::move(m), now);
-    }
-    ++taken;
-  }
-  return taken;
-}
-
-void core::take(outbox::message&& m, time_point now) {
-  row& r = rows_.add(std::move(m), now);
-  if (r.msg.ordering_key) {
-    apply(keys_.add(r));
-    // Bodies of rows that wait behind others must not use up what the others need.
-    if (r.state == row_state::queued && rows_.bytes() > opts_.max_in_flight_bytes / 2)
-      rows_.drop_body(r);
-  } else {
-    activate(r);
-  }
-}
-
 void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now) {
   load_out_ = false;
   std::vector<outbox::row_ref> asked = std::exchange(loading_, {});
@@ -199,9 +272,10 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
   store_worked();
   for (outbox::loaded_body& b : *bodies) {
     row* r = rows_.find(b.ref);
-    if (r == nullptr || r->msg.body_loaded || r->state == row_state::deciding) continue;
-    rows_.put_body(*r, std::move(b.body));
-    if (r->state != row_state::bodiless) continue;  // a lower id of its key came between
+    if (r == nullptr || r->msg.body_loaded) continue;
+    // Else a lower id of its key came between, or its destination is held: it has time.
+    if (r->state != row_state::bodiless) continue;
+    rows_.put_body(*r, std::move(b));
     bodiless_.erase(r);
     window_.add(*r);
   }
@@ -209,23 +283,52 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
     row* r = rows_.find(ref);
     if (r == nullptr || r->state != row_state::bodiless) continue;
     // It is gone from the table: somebody discarded it.
-    if (r->msg.ordering_key) apply(keys_.finish(*r));
+    key_order::change c;
+    if (r->msg.ordering_key) c = keys_.finish(*r);
     drop(*r);
+    apply(c);
   }
 }
 
 // ---- what to do ----
 
 bool core::reads_when_due() const {
-  const bool room = rows_.size() == 0 || (free_rows() >= capacity_ / 4 &&
-                                          rows_.header_bytes() < opts_.max_in_flight_bytes / 2);
+  const bool room = rows_.size() == 0 || free_rows() >= capacity_ / 4;
   return leading() && holds_known_ && !draining_ && !read_out_ && room;
+}
+
+bool core::wants_round(time_point now) const {
+  const auto& hungry = destinations_.hungry_at();
+  return skipped_.wanted() || (hungry && *hungry <= now && !skipped_.empty());
 }
 
 bool core::wants_read(time_point now) const {
   if (!reads_when_due() || store_retry_at_) return false;
   const auto due = [now](const std::optional<time_point>& t) { return t && *t <= now; };
-  return due(read_at_) || due(due_at_) || due(sweep_at_) || keys_.has_ripe();
+  return due(read_at_) || due(due_at_) || keys_.has_ripe() || wants_round(now);
+}
+
+// One walk over skipped rows with each read: for keys that are free again, or a piece of a round;
+// by turns.
+std::optional<outbox::scan> core::what_to_walk(time_point now) {
+  const bool round = wants_round(now) && !(keys_.has_ripe() && walk_is_round_);
+  walk_is_round_ = round;
+  if (!round) {
+    auto walk = keys_.ask(keys_per_walk);
+    if (walk) {
+      walk->rows = opts_.batch_size;
+      walk->visited = visited_per_walk;
+    }
+    return walk;
+  }
+  const bool for_probes = !skipped_.wanted();
+  if (!skipped_.in_round()) destinations_.round_begins();
+  outbox::scan walk;
+  walk.after = skipped_.next_piece();
+  walk.rows = for_probes ? rows_for_probes : opts_.batch_size;
+  walk.visited = visited_per_walk;
+  walk.without = destinations_.sated(now);
+  return walk;
 }
 
 void core::poll_read(time_point now, std::vector<action>& todo) {
@@ -239,21 +342,24 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   wake_lock_todo_.reset();
 
   const bool may_ask = leading() && !draining_ && !store_retry_at_;
-  if (may_ask && !read_out_ && sweep_at_ && *sweep_at_ <= now) start_over(now);
-  if (may_ask && !holds_known_ && !holds_out_) {
-    holds_out_ = true;
-    written_since_holds_asked_.clear();
-    todo.emplace_back(do_load_failed{failed_rows_at_start});
+  if (may_ask && sweep_at_ && *sweep_at_ <= now && holds_known_) sweep(now);
+  if (may_ask && holds_at_ && *holds_at_ <= now && !holds_wanted_) ask_for_holds();
+  if (round_at_ && *round_at_ <= now) {
+    round_at_.reset();
+    skipped_.look_again();
   }
+  poll_failed(todo);
   if (!wants_read(now)) return;
 
   outbox::read_request request;
   request.limit =
-      keys_.closed() < closed_keys_at_most ? std::min(opts_.batch_size, free_rows()) : 0;
+      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
-  request.keys = keys_.ask(keys_per_read, free_rows());
-  request.due_limit = due_limit_;
-  if (bodiless_.empty()) {  // else bodies that wait come first
+  request.below = what_to_walk(now);
+  const bool enough_due = enlisting_.size() >= enlisting_at_most;
+  request.due_limit = enough_due ? 0 : due_rows + rows_.deferred() + enlisting_.size();
+  request.max_delay = opts_.max_delay;
+  if (bodiless_.empty() && !mostly_skipped_) {  // else bodies that wait, or are needed, come first
     request.inline_row_bytes = inline_row_bytes;
     request.inline_total_bytes =
         std::min(inline_total_bytes,
@@ -273,20 +379,16 @@ void core::poll_bodies(std::vector<action>& todo) {
   std::size_t bytes = rows_.bytes();
   std::size_t loaded = 0;
   for (const row* r : bodiless_) {
-    const bool fits =
-        bytes + r->msg.body_size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
+    const std::size_t size = r->msg.body_size + r->msg.headers_size;
+    const bool fits = bytes + size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
     if (!fits && !(loading_.empty() && window_.empty())) break;
     loading_.push_back(r->msg.ref);
-    bytes += r->msg.body_size;
-    loaded += r->msg.body_size;
+    bytes += size;
+    loaded += size;
   }
   if (loading_.empty()) return;
   load_out_ = true;
   todo.emplace_back(do_load_bodies{loading_});
-}
-
-bool core::caught_up() const {
-  return read_all_ && bodiless_.empty();
 }
 
 }  // namespace outboxd::relay

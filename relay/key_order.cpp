@@ -9,8 +9,9 @@ namespace outboxd::relay {
 
 namespace {
 
-// A key whose rows in memory have dwindled to so few is read further.
+// A key of whose rows so few wait in memory is read further: one after the other, or at full speed.
 constexpr std::size_t low_water = 16;
+constexpr std::size_t low_water_pipelined = 256;
 
 std::size_t share(std::size_t free_rows) {
   return std::max<std::size_t>(1, free_rows / 8);
@@ -24,24 +25,31 @@ std::optional<std::int64_t> lower(std::optional<std::int64_t> a, std::optional<s
 
 }  // namespace
 
+// ---- may a row come in? ----
+
 // Rows from this id on may not come into memory.
 std::optional<std::int64_t> key_order::key_state::closed_from() const {
   const auto unread = lower(skipped, asked);
   return failed.empty() ? unread : lower(unread, failed.front().id + 1);
 }
 
-bool key_order::room_for(const key_state& k, std::size_t free_rows) {
-  return k.rows.empty() || k.rows.size() < share(free_rows);
+// The lowest skipped row does not wait for one that failed.
+bool key_order::key_state::readable() const {
+  return skipped && (failed.empty() || *skipped < failed.front().id);
 }
 
-bool key_order::admit(const outbox::message& pending, std::size_t free_rows) {
+bool key_order::room_for(const key_state& k, std::size_t free_rows) {
+  return free_rows > 0 && (!k.in_memory() || k.waiting.size() < share(free_rows));
+}
+
+bool key_order::admit(const outbox::message& pending, std::size_t free_rows, change& c) {
   const auto it = keys_.find(*pending.ordering_key);
   if (it == keys_.end()) return true;
   key_state& k = it->second;
   const auto closed = k.closed_from();
   if ((!closed || pending.ref.id < *closed) && room_for(k, free_rows)) return true;
   k.skipped = lower(k.skipped, pending.ref.id);
-  settle(it);
+  c = close_behind(it, pending.ref.id);
   return false;
 }
 
@@ -49,31 +57,78 @@ bool key_order::admit_due(const outbox::message& due, std::size_t free_rows) con
   const auto it = keys_.find(*due.ordering_key);
   if (it == keys_.end()) return true;
   const key_state& k = it->second;
-  if (!k.failed.empty() && k.failed.front() == due.ref) return true;
   const auto closed = k.closed_from();
-  return (!closed || due.ref.id < *closed) && room_for(k, free_rows);
+  if (closed && due.ref.id >= *closed) return false;
+  const bool comes_back = !k.failed.empty() && k.failed.front() == due.ref;
+  return comes_back ? free_rows > 0 : room_for(k, free_rows);
 }
 
-bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows) {
+bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows, change& c) {
   const auto it = keys_.find(*skipped.ordering_key);
-  if (it == keys_.end()) return true;
-  const key_state& k = it->second;
+  if (it == keys_.end()) return free_rows > 0;
+  key_state& k = it->second;
   const bool behind_failed = !k.failed.empty() && skipped.ref.id > k.failed.front().id;
   const bool behind_skipped = k.skipped && skipped.ref.id > *k.skipped;
-  return !behind_failed && !behind_skipped && room_for(k, free_rows);
+  if (!behind_failed && !behind_skipped && !k.passed && room_for(k, free_rows)) return true;
+  if (!k.passed) k.skipped = lower(k.skipped, skipped.ref.id);
+  c = close_behind(it, skipped.ref.id);
+  return false;
 }
+
+void key_order::skipped_elsewhere(const std::string& key) {
+  const auto it = keys_.find(key);
+  if (it != keys_.end() && it->second.asked) it->second.passed = true;
+}
+
+bool key_order::in_memory(const std::string& key) const {
+  const auto it = keys_.find(key);
+  return it != keys_.end() && it->second.in_memory();
+}
+
+bool key_order::waits(const std::string& key) const {
+  const auto it = keys_.find(key);
+  return it != keys_.end() && it->second.next != nullptr &&
+         it->second.next->state == row_state::held;
+}
+
+// ---- a row's way ----
 
 key_order::change key_order::add(row& r) {
   const auto it = keys_.try_emplace(*r.msg.ordering_key).first;
-  key_state& k = it->second;
   change c;
-  k.rows.insert(&r);
-  if (k.active != nullptr && lower_id{}(&r, k.active) && k.active->state != row_state::in_flight &&
-      k.active->state != row_state::deciding) {
-    c.down = std::exchange(k.active, nullptr);
-  }
+  line_up(it->second, r, c);
+  settle(it);
+  return c;
+}
+
+// Among those that wait; a lower id than the next one takes its place.
+void key_order::line_up(key_state& k, row& r, change& c) const {
+  k.waiting.insert(&r);
+  if (k.next != nullptr && lower_id{}(&r, k.next)) c.down = std::exchange(k.next, nullptr);
+  promote(k, c);
+}
+
+key_order::change key_order::published(row& r) {
+  const auto it = keys_.find(*r.msg.ordering_key);
+  key_state& k = it->second;
+  BOOST_ASSERT(k.next == &r);
+  k.waiting.erase(&r);
+  k.next = nullptr;
+  ++k.flying;
+  if (r.apart) ++k.apart;
+  change c;
   promote(k, c);
   settle(it);
+  return c;
+}
+
+key_order::change key_order::failing(row& r) {
+  const auto it = keys_.find(*r.msg.ordering_key);
+  key_state& k = it->second;
+  withdraw(k, r);
+  ++k.failing;
+  change c;
+  c.down = std::exchange(k.next, nullptr);
   return c;
 }
 
@@ -97,9 +152,62 @@ key_order::change key_order::forget(row& r) {
   return close_behind(it, r.msg.ref.id);
 }
 
-void key_order::hold(const std::string& key, const outbox::row_ref& failed) {
+// What failed or was skipped before it while it was in flight has to go first.
+key_order::change key_order::again(row& r) {
+  const auto it = keys_.find(*r.msg.ordering_key);
+  key_state& k = it->second;
+  withdraw(k, r);
+  change c;
+  const auto closed = k.closed_from();
+  if (closed && *closed <= r.msg.ref.id) {
+    const bool deferred = std::find(k.failed.begin(), k.failed.end(), r.msg.ref) != k.failed.end();
+    if (!deferred) k.skipped = lower(k.skipped, r.msg.ref.id);
+    c.evicted.push_back(&r);
+    promote(k, c);
+  } else {
+    r.state = row_state::queued;
+    line_up(k, r, c);
+  }
+  settle(it);
+  return c;
+}
+
+key_order::change key_order::send_back(row& r) {
+  const auto it = keys_.find(*r.msg.ordering_key);
+  key_state& k = it->second;
+  withdraw(k, r);
+  return send_back_behind(r.msg.ordering_key.value(), r.msg.ref.id);
+}
+
+key_order::change key_order::send_back_behind(const std::string& key, std::int64_t id) {
+  change c;
+  const auto it = keys_.find(key);
+  if (it == keys_.end()) return c;
+  key_state& k = it->second;
+  const auto skipped = k.skipped;
+  evict_behind(k, id, c);
+  k.skipped = skipped;  // the caller remembers them
+  promote(k, c);
+  settle(it);
+  return c;
+}
+
+key_order::change key_order::hold(const std::string& key, const outbox::row_ref& failed) {
   const auto it = keys_.try_emplace(key).first;
   remember_failed(it->second, failed);
+  return close_behind(it, failed.id);
+}
+
+void key_order::release(const std::string& key, const outbox::row_ref& failed) {
+  const auto it = keys_.find(key);
+  if (it == keys_.end()) return;
+  std::erase(it->second.failed, failed);
+  settle(it);
+}
+
+void key_order::put_off(const std::string& key, std::int64_t id) {
+  const auto it = keys_.try_emplace(key).first;
+  it->second.skipped = lower(it->second.skipped, id);
   settle(it);
 }
 
@@ -110,29 +218,36 @@ void key_order::release_if(const std::function<bool(const outbox::row_ref&)>& is
   }
 }
 
-std::vector<outbox::key_read> key_order::ask(std::size_t max_keys, std::size_t free_rows) {
-  std::vector<outbox::key_read> reads;
-  while (!ripe_.empty() && reads.size() < max_keys) {
+// ---- rows that were skipped ----
+
+std::optional<outbox::scan> key_order::ask(std::size_t max_keys) {
+  outbox::scan walk;
+  while (!ripe_.empty() && walk.keys.size() < max_keys) {
     const std::string key = std::move(ripe_.front());
     ripe_.pop_front();
     key_state& k = keys_.at(key);
     k.ripe = false;
-    if (!k.failed.empty())
-      continue;  // held since; settle() queues it again when the hold is lifted
+    if (!k.readable()) continue;  // held since; settle() queues it again when the hold is lifted
     k.asked = std::exchange(k.skipped, std::nullopt);
-    reads.push_back({key, *k.asked, share(free_rows)});
+    k.passed = false;
+    walk.after = walk.keys.empty() ? *k.asked - 1 : std::min(walk.after, *k.asked - 1);
+    walk.keys.push_back(key);
   }
-  return reads;
+  if (walk.keys.empty()) return std::nullopt;
+  return walk;
 }
 
-void key_order::answered(const outbox::key_read& asked, std::optional<std::int64_t> next) {
-  const auto it = keys_.find(asked.key);
-  if (it == keys_.end()) return;
-  key_state& k = it->second;
-  if (!k.asked) return;  // the reader was restarted meanwhile
-  k.asked.reset();
-  k.skipped = lower(k.skipped, next);
-  settle(it);
+void key_order::answered(const outbox::scan& asked, std::int64_t to, bool all) {
+  for (const std::string& key : asked.keys) {
+    const auto it = keys_.find(key);
+    if (it == keys_.end()) continue;
+    key_state& k = it->second;
+    if (!k.asked) continue;  // the reader was restarted meanwhile
+    const std::int64_t from = *std::exchange(k.asked, std::nullopt);
+    if (!std::exchange(k.passed, false) && !all)
+      k.skipped = lower(k.skipped, std::max(from, to + 1));
+    settle(it);
+  }
 }
 
 void key_order::restart() {
@@ -142,7 +257,7 @@ void key_order::restart() {
     key_state& k = current->second;
     k.skipped.reset();
     k.asked.reset();
-    k.ripe = false;
+    k.ripe = k.passed = false;
     settle(current);
   }
 }
@@ -153,13 +268,13 @@ void key_order::reset() {
     const auto current = it++;
     key_state& k = current->second;
     k.failed.clear();
-    std::erase_if(k.rows, [](const row* r) {
-      return r->state != row_state::in_flight && r->state != row_state::deciding;
-    });
-    k.active = k.rows.empty() ? nullptr : *k.rows.begin();
+    k.waiting.clear();
+    k.next = nullptr;
     settle(current);
   }
 }
+
+// ---- inside ----
 
 void key_order::remember_failed(key_state& k, const outbox::row_ref& ref) {
   const auto place = std::lower_bound(k.failed.begin(), k.failed.end(), ref);
@@ -174,49 +289,65 @@ key_order::change key_order::close_behind(table::iterator it, std::int64_t id) {
   return c;
 }
 
-void key_order::promote(key_state& k, change& c) {
-  if (k.active != nullptr || k.rows.empty()) return;
-  k.active = *k.rows.begin();
-  c.up = k.active;
+// Behind others that are in flight only where the broker keeps them in order: on one lane.
+bool key_order::may_go(const key_state& k) const {
+  if (k.failing > 0) return false;
+  if (k.flying == 0) return true;
+  return pipelined_ && k.apart == 0 && !quarantined(**k.waiting.begin());
+}
+
+void key_order::promote(key_state& k, change& c) const {
+  if (k.next != nullptr || k.waiting.empty() || !may_go(k)) return;
+  k.next = *k.waiting.begin();
+  c.up = k.next;
 }
 
 void key_order::evict_behind(key_state& k, std::int64_t id, change& c) {
-  for (auto it = k.rows.begin(); it != k.rows.end();) {
-    row* r = *it;
-    if (r->msg.ref.id <= id || r == k.active) {
-      ++it;
-      continue;
-    }
+  while (!k.waiting.empty() && (*k.waiting.rbegin())->msg.ref.id > id) {
+    row* r = *k.waiting.rbegin();
+    k.waiting.erase(r);
     k.skipped = lower(k.skipped, r->msg.ref.id);
+    if (k.next == r) k.next = nullptr;
     c.evicted.push_back(r);
-    it = k.rows.erase(it);
   }
 }
 
-// The row is neither in its key's queue nor among the failed any more.
+// The row is no longer among those that wait, are in flight or fail. Its state still says which.
+void key_order::withdraw(key_state& k, row& r) {
+  if (r.state == row_state::in_flight) {
+    --k.flying;
+    if (r.apart) --k.apart;
+  } else if (r.state == row_state::deciding) {
+    --k.failing;
+  } else {
+    k.waiting.erase(&r);
+    if (k.next == &r) k.next = nullptr;
+  }
+}
+
+// The same, and it is not among the failed any more.
 key_order::table::iterator key_order::take_out(row& r) {
   const auto it = keys_.find(*r.msg.ordering_key);
   BOOST_ASSERT(it != keys_.end());
-  key_state& k = it->second;
-  k.rows.erase(&r);
-  std::erase(k.failed, r.msg.ref);
-  if (k.active == &r) k.active = nullptr;
+  withdraw(it->second, r);
+  std::erase(it->second.failed, r.msg.ref);
   return it;
 }
 
 void key_order::settle(table::iterator it) {
   key_state& k = it->second;
   const bool held = !k.failed.empty();
-  const bool closed = k.rows.empty() && (held || k.skipped || k.asked);
-  held_ += static_cast<std::size_t>(held) -
-           static_cast<std::size_t>(std::exchange(k.counted_held, held));
+  const bool closed = !k.in_memory() && (held || k.skipped || k.asked);
+  held_ += static_cast<std::size_t>(held) - static_cast<std::size_t>(k.counted_failed > 0);
+  failed_ += k.failed.size() - std::exchange(k.counted_failed, k.failed.size());
   closed_ += static_cast<std::size_t>(closed) -
              static_cast<std::size_t>(std::exchange(k.counted_closed, closed));
-  if (k.skipped && !k.asked && !held && !k.ripe && k.rows.size() <= low_water) {
+  const bool low = k.waiting.size() <= (pipelined_ ? low_water_pipelined : low_water);
+  if (k.readable() && !k.asked && !k.ripe && low) {
     k.ripe = true;
     ripe_.push_back(it->first);
   }
-  if (k.rows.empty() && !held && !k.skipped && !k.asked) {
+  if (!k.in_memory() && !held && !k.skipped && !k.asked) {
     if (k.ripe) std::erase(ripe_, it->first);
     keys_.erase(it);
   }

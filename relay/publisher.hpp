@@ -50,10 +50,11 @@ class publisher {
   // Connects every lane, and again for ever with back-off, until stop(). Call once.
   virtual void start(publisher_events& events) = 0;
 
-  // Whether the quarantine is needed: it connects when asked for the first time, and closes itself
-  // (lane_closed with connection_lost, nothing in flight) when it is not wanted any more.
-  // Idempotent.
-  virtual void want_quarantine(bool) {}
+  // Whether the quarantine is needed: only while it is, it connects, and again whenever it is lost.
+  // Not wanted any more, and not again by the time the caller has returned: lane_closed
+  // (connection_lost), where it was open, and a graceful close; to be asked for with nothing in
+  // flight there. Idempotent, legal before start() and after stop().
+  virtual void want_quarantine(bool wanted) = 0;
 
   // Precondition: the lane is open, not blocked, and the body is loaded. The message must stay
   // alive and unchanged until its outcome.

@@ -39,10 +39,9 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       broker_(broker),
       opts_(opts),
       log_(log),
-      row_log_(log, 10s),
       metrics_(metrics),
       core_(opts, broker.lanes(), dice()),
-      lanes_(broker.lanes()),
+      lanes_(broker.lanes() + 1),
       poll_timer_(executor),
       housekeeping_(executor),
       drain_timer_(executor) {}
@@ -79,7 +78,7 @@ void relay::impl::obey(action& a) {
   } else if (auto* load = std::get_if<do_load_bodies>(&a)) {
     store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
   } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
-    store_.load_failed(0, false, holds->limit, then(&impl::on_failed_rows));
+    store_.load_failed(holds->after, holds->dead_too, holds->limit, then(&impl::on_failed_rows));
   } else if (auto* publish = std::get_if<do_publish>(&a)) {
     metrics_.published(publish->what->msg.body_size);
     broker_.publish(publish->what->lane, publish->what->msg);
@@ -87,6 +86,11 @@ void relay::impl::obey(action& a) {
     store_.settle(std::move(settle->rows), then(&impl::on_settled));
   } else if (auto* decide = std::get_if<do_decide>(&a)) {
     store_.decide(decide->epoch, std::move(decide->decisions), then(&impl::on_decided));
+  } else if (auto* quarantine = std::get_if<do_want_quarantine>(&a)) {
+    if (!quarantine->wanted) lanes_.back().was_open = false;  // it is not lost, but given up
+    broker_.want_quarantine(quarantine->wanted);
+  } else if (auto* tell = std::get_if<do_tell>(&a)) {
+    note_hold(tell->what);
   } else if (std::holds_alternative<do_try_wake_lock>(a)) {
     leadership_.try_wake_lock([weak = weak_from_this()](base::result<bool> got) {
       if (const auto self = weak.lock()) {
@@ -113,19 +117,19 @@ void relay::impl::note_store(const base::result<T>& r) {
 }
 
 void relay::impl::on_read(base::result<outbox::read_answer> r) {
-  if (r.has_value()) metrics_.read(r->rows.size() + r->due.size() + r->skipped.size());
+  if (r.has_value()) metrics_.read(r->rows.size() + r->due.size() + r->below.size());
   core_.read_answered(std::move(r), clock_now());
 }
 
 void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
   for (const died& d : core_.decided(r, clock_now())) {
     metrics_.died(d.why);
-    if (d.why == verdict::too_large)
-      metrics_.failed(d.why);  // found here, the publisher never saw it
-    row_log_.warn("row.dead", {{"id", d.ref.id},
-                               {"message_id", boost::uuids::to_string(d.ref.message_id)},
-                               {"reason", to_string(d.why)},
-                               {"error", d.text}});
+    // Found here: the publisher never saw it.
+    if (d.why == verdict::too_large || d.why == verdict::delay_too_long) metrics_.failed(d.why);
+    log_.warn("row.dead", {{"id", d.ref.id},
+                           {"message_id", boost::uuids::to_string(d.ref.message_id)},
+                           {"reason", to_string(d.why)},
+                           {"error", d.text}});
   }
 }
 
@@ -147,6 +151,7 @@ void relay::impl::on_purged(base::result<std::size_t> r) {
 
 // Once a second: what has no hurry and must not be forgotten.
 void relay::impl::keep_house() {
+  if (stopping_) return;  // a handler that was queued already is not cancelled
   const time_point now = clock_now();
   for (lane_info& lane : lanes_) count_blocked_time(lane, now);
   if (core_.leading() && !draining_) {

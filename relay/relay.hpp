@@ -28,6 +28,17 @@ struct lane_status {
   std::string detail;  // why it is not open or blocked
 };
 
+// A destination whose rows wait because several of them failed: an exchange with a routing key, or
+// (none) the whole exchange.
+struct hold_status {
+  std::string exchange;
+  std::optional<std::string> routing_key;
+  std::string reason;                                      // of the last failure
+  std::chrono::milliseconds since{0};                      // it has been held for so long
+  std::optional<std::chrono::milliseconds> next_probe_in;  // none: a probe is under way
+  int probes = 0;                                          // that failed
+};
+
 // For /readyz, /metrics and the status page. Cheap; taken on the io thread.
 struct status {
   outbox::lead_state lead = outbox::lead_state::connecting;
@@ -39,6 +50,9 @@ struct status {
   std::size_t rows_in_memory = 0;
   std::size_t unconfirmed = 0;
   std::size_t held_keys = 0;
+  std::vector<hold_status> holds;
+  std::optional<lane_status> quarantine;  // none: not needed now
+  std::optional<std::chrono::microseconds> oldest_unconfirmed_age;
   std::optional<outbox::backlog> backlog;  // as last measured; only while leading
   // Database clock, extrapolated while the database is away; absent on stand-bys.
   std::optional<std::chrono::microseconds> oldest_pending_age;

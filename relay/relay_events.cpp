@@ -65,7 +65,7 @@ void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::stri
   l.shown = {
       .open = false, .blocked = false, .detail = text.empty() ? std::string(to_string(why)) : text};
   if (why == doubt::channel_closed) metrics_.broker_channel_error(code);
-  core_.lane_closed(lane);
+  core_.lane_closed(lane, why, clock_now());
   pump();
 }
 
@@ -94,7 +94,7 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
     }
     if (r != nullptr && o.what != verdict::confirmed && o.what != verdict::unknown)
       note_failure(o, r->msg, o.what);
-    const verdict what = core_.landed(o);
+    const verdict what = core_.landed(o, now);
     if (what == verdict::unknown) metrics_.unknown(o.why);
     if (what != verdict::unknown && o.what == verdict::unknown) metrics_.failed(what);
   }
@@ -103,15 +103,47 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
 
 void relay::impl::note_failure(const outcome& o, const outbox::message& m, verdict what) {
   metrics_.failed(what);
-  row_log_.warn("row.failed", {{"id", m.ref.id},
-                               {"reason", to_string(what)},
-                               {"exchange", m.exchange},
-                               {"routing_key", m.routing_key},
-                               {"code", o.code},
-                               {"error", o.text}});
+  log_.warn("row.failed", {{"id", m.ref.id},
+                           {"reason", to_string(what)},
+                           {"exchange", m.exchange},
+                           {"routing_key", m.routing_key},
+                           {"code", o.code},
+                           {"error", o.text}});
+}
+
+void relay::impl::note_hold(const hold_event& e) {
+  const std::string routing_key = e.what.where.routing_key.value_or("*");
+  if (e.began) {
+    log_.warn("destination.held", {{"exchange", e.what.where.exchange},
+                                   {"routing_key", routing_key},
+                                   {"reason", e.what.reason}});
+  } else {
+    log_.info("destination.released",
+              {{"exchange", e.what.where.exchange},
+               {"routing_key", routing_key},
+               {"probes", e.what.probes},
+               {"held_ms", since(e.what.since, clock_now()).count() / 1000}});
+  }
 }
 
 // ---- what operators see ----
+
+namespace {
+
+hold_status shown(const hold_info& h, time_point now) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  hold_status s;
+  s.exchange = h.where.exchange;
+  s.routing_key = h.where.routing_key;
+  s.reason = h.reason;
+  s.since = duration_cast<milliseconds>(now - h.since);
+  s.probes = h.probes;
+  if (!h.probing) s.next_probe_in = std::max(duration_cast<milliseconds>(h.next_probe - now), 0ms);
+  return s;
+}
+
+}  // namespace
 
 status relay::impl::current() const {
   const time_point now = clock_now();
@@ -119,12 +151,15 @@ status relay::impl::current() const {
   s.lead = lead_;
   s.lead_detail = lead_detail_;
   s.draining = draining_;
-  for (const lane_info& l : lanes_) s.lanes.push_back(l.shown);
+  for (lane_id lane = 0; lane < broker_.lanes(); ++lane) s.lanes.push_back(lanes_[lane].shown);
   s.store_ok = store_ok_;
   s.store_detail = store_detail_;
   s.rows_in_memory = core_.rows_in_memory();
   s.unconfirmed = core_.unconfirmed();
   s.held_keys = core_.held_keys();
+  for (const hold_info& h : core_.holds()) s.holds.push_back(shown(h, now));
+  if (core_.needs_quarantine()) s.quarantine = lanes_.back().shown;
+  s.oldest_unconfirmed_age = core_.oldest_unconfirmed_age(now);
   s.backlog = backlog_;
   // Known once the table was measured; rows in memory are more recent than that.
   if (backlog_) {

@@ -13,7 +13,6 @@
 #include <vector>
 
 #include "relay/core.hpp"
-#include "relay/limited_log.hpp"
 #include "relay/relay.hpp"
 
 namespace outboxd::relay {
@@ -88,6 +87,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void obey(action& a);
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
+  void note_hold(const hold_event& e);
   void note_failure(const outcome& o, const outbox::message& m, verdict what);
   void finish_drain(drain_result result);
 
@@ -96,12 +96,11 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   publisher& broker_;
   options opts_;
   base::logger& log_;
-  limited_log row_log_;
   observer& metrics_;
   core core_;
 
-  bool broker_started_ = false;  // a stand-by needs no connection to the broker
-  std::vector<lane_info> lanes_;
+  bool broker_started_ = false;   // a stand-by needs no connection to the broker
+  std::vector<lane_info> lanes_;  // the last one is the quarantine
   outbox::lead_state lead_ = outbox::lead_state::connecting;
   std::string lead_detail_;
   bool store_ok_ = true;

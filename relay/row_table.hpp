@@ -20,8 +20,8 @@ class row_table {
     auto r = std::make_unique<row>();
     r->msg = std::move(message);
     r->read_at = now;
-    bytes_ += r->msg.body.size();
-    header_bytes_ += headers_of(*r);
+    bytes_ += bytes_of(r->msg);
+    if (is_deferred(r->msg)) ++deferred_;
     row& added = *r;
     rows_.emplace(added.msg.ref, std::move(r));
     return added;
@@ -34,20 +34,23 @@ class row_table {
 
   void remove(row& r) {
     if (read_out_) gone_.insert(r.msg.ref);
-    bytes_ -= r.msg.body.size();
-    header_bytes_ -= headers_of(r);
+    bytes_ -= bytes_of(r.msg);
+    if (is_deferred(r.msg)) --deferred_;
     rows_.erase(outbox::row_ref(r.msg.ref));
   }
 
-  void put_body(row& r, std::string&& body) {
-    bytes_ += body.size();
-    r.msg.body = std::move(body);
+  void put_body(row& r, outbox::loaded_body&& loaded) {
+    bytes_ -= bytes_of(r.msg);
+    r.msg.body = std::move(loaded.body);
+    r.msg.headers = std::move(loaded.headers);
+    bytes_ += bytes_of(r.msg);
     r.msg.body_loaded = true;
   }
 
   void drop_body(row& r) {
-    bytes_ -= r.msg.body.size();
+    bytes_ -= bytes_of(r.msg);
     std::string().swap(r.msg.body);
+    r.msg.headers.reset();
     r.msg.body_loaded = false;
   }
 
@@ -63,18 +66,21 @@ class row_table {
   }
 
   std::size_t size() const { return rows_.size(); }
-  // Of bodies, and of headers: those come with the rows, whatever their size.
+  // Of bodies and headers.
   std::size_t bytes() const { return bytes_; }
-  std::size_t header_bytes() const { return header_bytes_; }
+  // Rows that the table calls deferred: they fell due.
+  std::size_t deferred() const { return deferred_; }
   const auto& all() const { return rows_; }
 
  private:
-  static std::size_t headers_of(const row& r) { return r.msg.headers ? r.msg.headers->size() : 0; }
+  static std::size_t bytes_of(const outbox::message& m) {
+    return m.body.size() + (m.headers ? m.headers->size() : 0);
+  }
 
   std::unordered_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
   std::unordered_set<outbox::row_ref, outbox::row_ref_hash> gone_;
   std::size_t bytes_ = 0;
-  std::size_t header_bytes_ = 0;
+  std::size_t deferred_ = 0;
   bool read_out_ = false;
 };
 

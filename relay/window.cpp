@@ -7,8 +7,16 @@
 
 namespace outboxd::relay {
 
-window::window(std::size_t lanes, std::size_t max_in_flight)
-    : lanes_(lanes), max_in_flight_(max_in_flight) {}
+namespace {
+
+// Rows that have failed, all destinations together, and of one of them.
+constexpr std::size_t quarantine_window = 64;
+constexpr std::size_t quarantine_share = 1;
+
+}  // namespace
+
+window::window(std::size_t lanes, std::size_t max_in_flight, bool bound_keys)
+    : lanes_(lanes + 1), max_in_flight_(max_in_flight), bound_keys_(bound_keys) {}
 
 void window::lane_opened(lane_id lane) {
   lanes_.at(lane).open = true;
@@ -23,53 +31,141 @@ void window::lane_blocked(lane_id lane, bool blocked) {
   lanes_.at(lane).blocked = blocked;
 }
 
-window::by_id& window::home(const row& r) {
-  if (r.suspect) return lanes_[r.lane].suspects;
-  if (!r.msg.ordering_key) return keyless_;
-  return lanes_[std::hash<std::string>{}(*r.msg.ordering_key) % lanes_.size()].keyed;
+bool window::some_lane_open() const {
+  return std::any_of(lanes_.begin(), lanes_.end() - 1, [](const lane_state& l) { return l.open; });
+}
+
+bool window::needs_quarantine() const {
+  return !failed_.empty() || !suspects_.empty() || lanes_.back().in_flight > 0;
+}
+
+// ---- rows that may go ----
+
+rows_by_id& window::line_for(const row& r) {
+  if (r.suspect) return suspects_;
+  if (quarantined(r)) return failed_;
+  if (!bound_keys_ || !r.msg.ordering_key) return free_;
+  return lanes_[std::hash<std::string>{}(*r.msg.ordering_key) % quarantine()].bound;
 }
 
 void window::add(row& r) {
   r.state = row_state::ready;
-  home(r).insert(&r);
+  now_busy(*r.where);
+  ++r.where->ready;
+  ++ready_;
+  r.line = &line_for(r);
+  r.line->insert(&r);
 }
 
 void window::remove(row& r) {
-  home(r).erase(&r);
+  take_out(r);
+  maybe_idle(*r.where);
 }
 
-row* window::candidate(const lane_state& lane) const {
-  if (!lane.open || lane.blocked || lane.alone) return nullptr;
-  if (!lane.suspects.empty()) return lane.in_flight == 0 ? *lane.suspects.begin() : nullptr;
-  row* best = lane.keyed.empty() ? nullptr : *lane.keyed.begin();
-  if (!keyless_.empty() && (best == nullptr || lower_id{}(*keyless_.begin(), best)))
-    best = *keyless_.begin();
-  return best;
+void window::take_out(row& r) {
+  site& s = *r.where;
+  r.line->erase(&r);
+  r.line = nullptr;
+  --s.ready;
+  --ready_;
+  if (s.parked.empty() && s.parked_failed.empty()) crowded_.erase(&s);
 }
 
-row* window::next() {
-  if (in_flight_ >= max_in_flight_) return nullptr;
-  for (std::size_t tried = 0; tried < lanes_.size(); ++tried) {
-    const lane_id id = turn_;
-    turn_ = (turn_ + 1) % lanes_.size();
-    lane_state& lane = lanes_[id];
-    if (row* r = candidate(lane); r != nullptr) {
-      home(*r).erase(r);
-      r->state = row_state::in_flight;
-      r->lane = id;
-      lane.alone = r->suspect;
-      ++lane.in_flight;
-      ++in_flight_;
-      return r;
-    }
+void window::now_busy(const site& s) {
+  if (s.ready + s.in_flight == 0) ++busy_sites_;
+}
+
+void window::maybe_idle(const site& s) {
+  if (s.ready + s.in_flight > 0) return;
+  // The one that is left may have the whole window.
+  if (--busy_sites_ == 1) {
+    for (site* crowded : std::vector<site*>(crowded_.begin(), crowded_.end())) unpark(*crowded);
+  }
+}
+
+// ---- shares ----
+
+std::size_t window::share_of(const site& s) const {
+  const std::size_t fair =
+      busy_sites_ > 1 ? std::max<std::size_t>(1, max_in_flight_ / 2) : max_in_flight_;
+  return std::min(s.share, fair);
+}
+
+// The first row of a line whose destination has room; those before it step aside.
+row* window::first_of(rows_by_id& line) {
+  while (!line.empty()) {
+    row& r = **line.begin();
+    site& s = *r.where;
+    const bool for_quarantine = &line == &failed_;
+    const bool room = for_quarantine ? s.in_quarantine < quarantine_share
+                                     : s.in_flight - s.in_quarantine < share_of(s);
+    if (room) return &r;
+    line.erase(line.begin());
+    r.line = for_quarantine ? &s.parked_failed : &s.parked;
+    r.line->insert(&r);
+    crowded_.insert(&s);
   }
   return nullptr;
 }
 
-bool window::empty() const {
-  return in_flight_ == 0 && keyless_.empty() &&
-         std::all_of(lanes_.begin(), lanes_.end(),
-                     [](const lane_state& l) { return l.keyed.empty() && l.suspects.empty(); });
+void window::unpark(site& s) {
+  const auto move = [this](rows_by_id& parked, std::size_t at_most) {
+    for (; at_most > 0 && !parked.empty(); --at_most) {
+      row& r = **parked.begin();
+      parked.erase(parked.begin());
+      r.line = &line_for(r);
+      r.line->insert(&r);
+    }
+  };
+  const std::size_t used = s.in_flight - s.in_quarantine;
+  const std::size_t share = share_of(s);
+  move(s.parked, share - std::min(share, used));
+  move(s.parked_failed, quarantine_share - std::min(quarantine_share, s.in_quarantine));
+  if (s.parked.empty() && s.parked_failed.empty()) crowded_.erase(&s);
+}
+
+// ---- going ----
+
+row* window::first_failed(const lane_state& lane) {
+  if (!suspects_.empty()) return lane.in_flight == 0 ? *suspects_.begin() : nullptr;
+  return lane.in_flight < quarantine_window ? first_of(failed_) : nullptr;
+}
+
+row* window::candidate(lane_id id) {
+  lane_state& lane = lanes_[id];
+  if (!lane.open || lane.blocked || lane.alone) return nullptr;
+  if (id == quarantine()) return first_failed(lane);
+  if (takes_failed(id) && !(suspects_.empty() && failed_.empty())) {
+    row* r = first_failed(lane);
+    if (r != nullptr || !suspects_.empty()) return r;
+  }
+  row* best = first_of(lane.bound);
+  row* other = first_of(free_);
+  if (best == nullptr || (other != nullptr && lower_id{}(other, best))) best = other;
+  return best;
+}
+
+row& window::send(row& r, lane_id id) {
+  r.apart = r.line == &failed_ || r.line == &suspects_;
+  take_out(r);
+  r.state = row_state::in_flight;
+  r.lane = id;
+  lanes_[id].alone = r.suspect;
+  ++lanes_[id].in_flight;
+  ++r.where->in_flight;
+  if (id == quarantine()) ++r.where->in_quarantine;
+  ++in_flight_;
+  return r;
+}
+
+row* window::next() {
+  if (ready_ == 0 || in_flight_ >= max_in_flight_) return nullptr;
+  for (std::size_t tried = 0; tried < lanes_.size(); ++tried) {
+    const lane_id id = turn_;
+    turn_ = (turn_ + 1) % lanes_.size();
+    if (row* r = candidate(id); r != nullptr) return &send(*r, id);
+  }
+  return nullptr;
 }
 
 void window::landed(row& r) {
@@ -77,6 +173,10 @@ void window::landed(row& r) {
   lanes_[r.lane].alone = false;
   --lanes_[r.lane].in_flight;
   --in_flight_;
+  --r.where->in_flight;
+  if (r.lane == quarantine()) --r.where->in_quarantine;
+  unpark(*r.where);
+  maybe_idle(*r.where);
 }
 
 }  // namespace outboxd::relay

@@ -1,18 +1,23 @@
-// Which row goes to the broker next, and on which lane: lowest id first on each, within the window,
-// a key always on the same lane. Pure; owned by the relay core.
+// Which row goes to the broker next, and on which lane: lowest id first on each, within the window.
+// Pure; owned by the relay core.
+//
+// While several destinations have work, each may use half of the window at most: one that confirms
+// slowly, or not at all, leaves room for the others.
 #pragma once
 
-#include <optional>
 #include <set>
 #include <vector>
 
+#include "relay/destinations.hpp"
 #include "relay/row.hpp"
 
 namespace outboxd::relay {
 
 class window {
  public:
-  window(std::size_t lanes, std::size_t max_in_flight);
+  // lanes: without the quarantine, which is the one behind them. bound_keys: a key always uses the
+  // same lane; else any, since a row waits for the outcome of the one before it.
+  window(std::size_t lanes, std::size_t max_in_flight, bool bound_keys = false);
 
   void lane_opened(lane_id lane);
   void lane_closed(lane_id lane);
@@ -26,32 +31,55 @@ class window {
   // now.
   row* next();
 
-  // Its outcome is here.
+  // Its outcome is here. The caller may have changed its destination's share before.
   void landed(row& r);
 
   std::size_t in_flight() const { return in_flight_; }
   // Nothing is in flight or could be.
-  bool empty() const;
+  bool empty() const { return in_flight_ == 0 && ready_ == 0; }
+  // Some row is to go over the quarantine, or is there.
+  bool needs_quarantine() const;
+  bool quarantine_open() const { return lanes_.back().open; }
+  bool some_lane_open() const;
+  // The broker does not let us have the quarantine connection: its rows use the others.
+  void do_without_quarantine(bool on) { without_quarantine_ = on; }
+  bool without_quarantine() const { return without_quarantine_; }
 
  private:
-  using by_id = std::set<row*, lower_id>;
-
   struct lane_state {
     bool open = false;
     bool blocked = false;
     bool alone = false;  // what is in flight is a suspect
     std::size_t in_flight = 0;
-    by_id keyed;     // rows with a key that hashes to this lane
-    by_id suspects;  // go alone, before anything else
+    rows_by_id bound;  // rows with a key that hashes to this lane
   };
 
-  by_id& home(const row& r);
-  row* candidate(const lane_state& lane) const;
+  lane_id quarantine() const { return lanes_.size() - 1; }
+  bool takes_failed(lane_id id) const {
+    return id == quarantine() || (without_quarantine_ && id == 0);
+  }
+  rows_by_id& line_for(const row& r);
+  std::size_t share_of(const site& s) const;
+  row* first_of(rows_by_id& line);
+  row* first_failed(const lane_state& lane);
+  row* candidate(lane_id id);
+  row& send(row& r, lane_id id);
+  void take_out(row& r);
+  void unpark(site& s);
+  void now_busy(const site& s);
+  void maybe_idle(const site& s);
 
   std::vector<lane_state> lanes_;
-  by_id keyless_;  // any lane will do
+  rows_by_id free_;          // any lane will do
+  rows_by_id failed_;        // go over the quarantine
+  rows_by_id suspects_;      // go there alone, before anything else
+  std::set<site*> crowded_;  // have parked rows
   std::size_t max_in_flight_;
+  bool bound_keys_;
+  bool without_quarantine_ = false;
   std::size_t in_flight_ = 0;
+  std::size_t ready_ = 0;
+  std::size_t busy_sites_ = 0;  // have rows that are ready or in flight
   lane_id turn_ = 0;
 };
 

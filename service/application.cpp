@@ -2,8 +2,11 @@
 
 #include <unistd.h>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
+#include <cstdlib>
+#include <mutex>
 
 #include "outbox/pg_leadership.hpp"
 #include "outbox/pg_store.hpp"
@@ -15,17 +18,26 @@
 #include "service/log.hpp"
 #include "service/metrics.hpp"
 #include "service/options.hpp"
+#include "service/repeat_limit.hpp"
 #include "service/version.hpp"
+#include "service/watchdog.hpp"
 
 namespace outboxd::service {
 namespace {
+
+// On top of OUTBOX_SHUTDOWN_TIMEOUT, for closing what is left when it has passed.
+constexpr std::chrono::milliseconds shutdown_margin{10'000};
 
 class application {
  public:
   application(const loaded_settings& loaded, const std::string& instance)
       : loaded_(loaded),
         instance_(instance),
-        log_(logging_options(s(), instance, ::isatty(STDERR_FILENO) == 1, metrics_)),
+        lines_(logging_options(s(), instance, ::isatty(STDERR_FILENO) == 1, metrics_)),
+        log_(lines_),
+        watchdog_(executor_, {},
+                  {[this](auto silent) { end_hung(silent); }, [this] { end_late_shutdown(); }}),
+        log_timer_(executor_),
         store_(executor_, database_options(s(), instance, metrics_)),
         leadership_(executor_, lead_options(s(), instance, metrics_), log_),
         broker_(executor_, publisher_options(s(), instance), log_),
@@ -33,13 +45,15 @@ class application {
         migration_(
             executor_, [this] { return migrate(); }, log_),
         http_(executor_,
-              {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); }},
+              {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); },
+               [this] { return database_calls(); }},
               {}, log_),
         lifecycle_(executor_, {[this](auto signal) { drain(signal); },
                                [this](auto signal) { hurry(signal); }}) {}
 
   exit_code run() {
-    for (const auto& text : loaded_.warnings) log_.warn("settings.unknown", {{"text", text}});
+    for (const auto& text : loaded_.warnings) lines_.warn("settings.unknown", {{"text", text}});
+    for (const auto& text : loaded_.cautions) lines_.warn("settings.caution", {{"text", text}});
     if (const auto listening = http_.start(s().http_listen); !listening) {
       log_.error("http.listen_failed",
                  {{"error", listening.error().text}, {"setting", "OUTBOX_HTTP_LISTEN"}});
@@ -48,11 +62,15 @@ class application {
     log_started();
     lifecycle_.start();
     relay_.start();
+    watchdog_.start();
+    tick_log();
     if (s().auto_migrate)
       migration_.start([this] { started_ = true; });
     else
       started_ = true;
     io_.run();
+    ends_at(stage::threads);
+    log_.finish();
     log_.info("service.stopped", {{"exit", static_cast<int>(exit_)}});
     return exit_;
   }
@@ -78,10 +96,27 @@ class application {
   process_view view() const {
     const auto up = std::chrono::steady_clock::now() - born_;
     return {relay_.current(), started_, instance_,
-            std::chrono::duration_cast<std::chrono::seconds>(up)};
+            std::chrono::duration_cast<std::chrono::seconds>(up), database_calls()};
+  }
+
+  std::vector<outbox::db_call> database_calls() const {
+    auto calls = store_.calls();
+    if (auto lead = leadership_.call()) calls.push_back(std::move(*lead));
+    return calls;
+  }
+
+  void tick_log() {
+    log_timer_.expires_after(std::chrono::seconds(1));
+    log_timer_.async_wait([this](const boost::system::error_code& cancelled) {
+      if (cancelled || log_at_end_) return;  // one that was queued already is not cancelled
+      log_.tick();
+      tick_log();
+    });
   }
 
   void drain(std::string_view signal) {
+    watchdog_.shut_down_within(s().shutdown_timeout + shutdown_margin);
+    ends_at(stage::relay);
     log_.info("service.draining",
               {{"signal", signal}, {"timeout_ms", s().shutdown_timeout.count()}});
     migration_.stop();
@@ -90,13 +125,74 @@ class application {
 
   void hurry(std::string_view signal) {
     log_.warn("service.hurried", {{"signal", signal}});
+    watchdog_.shut_down_within(shutdown_margin);
     relay_.drain(std::chrono::milliseconds(0), {});
   }
 
   // The relay has closed the broker and given the lead away. Health is served to the end.
   void drained(relay::drain_result result) {
     if (result == relay::drain_result::unconfirmed_left) exit_ = exit_code::unconfirmed;
-    store_.stop([this] { http_.stop([this] { lifecycle_.close(); }); });
+    ends_at(stage::database);
+    store_.stop([this] {
+      ends_at(stage::http);
+      http_.stop([this] {
+        watchdog_.rest();
+        log_at_end_ = true;
+        log_timer_.cancel();
+        lifecycle_.close();
+      });
+    });
+  }
+
+  // What the shutdown waits for. With `threads` the parts may be gone already.
+  enum class stage { running, relay, database, http, threads };
+
+  void ends_at(stage now) {
+    const std::lock_guard lock(stage_mutex_);
+    stage_ = now;
+  }
+
+  static std::string_view to_string(stage s) {
+    switch (s) {
+      case stage::running:
+        return "nothing";
+      case stage::relay:
+        return "the relay: confirms, marks, the broker, the lead";
+      case stage::database:
+        return "the database connections";
+      case stage::http:
+        return "HTTP connections";
+      case stage::threads:
+        return "threads";
+    }
+    return "?";
+  }
+
+  std::string calls_in_words() const {
+    std::string text;
+    for (const auto& call : database_calls()) {
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(call.lasts).count();
+      text += (text.empty() ? "" : "; ") + call.lane + " in " + call.operation + " for " +
+              std::to_string(seconds) + " s";
+    }
+    return text;
+  }
+
+  // Both on the watchdog's thread, and neither returns. Destructors would wait for what hangs. If
+  // the log is what hangs, the alarm ends the process.
+  [[noreturn]] void end_hung(std::chrono::milliseconds silent) {
+    ::alarm(5);
+    lines_.error("service.hung", {{"silent_ms", silent.count()}, {"database", calls_in_words()}});
+    std::_Exit(static_cast<int>(exit_code::bug));
+  }
+
+  [[noreturn]] void end_late_shutdown() {
+    ::alarm(5);
+    const std::lock_guard lock(stage_mutex_);
+    lines_.error("service.shutdown_hung",
+                 {{"waits_for", to_string(stage_)},
+                  {"database", stage_ == stage::threads ? "" : calls_in_words()}});
+    std::_Exit(static_cast<int>(exit_code::unconfirmed));
   }
 
   const loaded_settings& loaded_;
@@ -108,7 +204,13 @@ class application {
   boost::asio::io_context io_{1};
   boost::asio::any_io_executor executor_ = io_.get_executor();
   metrics metrics_;
-  log log_;
+  log lines_;
+  repeat_limit log_;
+  std::mutex stage_mutex_;
+  stage stage_ = stage::running;
+  watchdog watchdog_;  // before what it watches: its thread outlives their destructors
+  boost::asio::steady_timer log_timer_;
+  bool log_at_end_ = false;
   outbox::pg_store store_;
   outbox::pg_leadership leadership_;
   relay::amqp::amqp_publisher broker_;

@@ -18,7 +18,9 @@ namespace outboxd::service {
 namespace {
 
 exit_code report(const loaded_settings& loaded, std::ostream& err) {
-  for (const auto& text : loaded.warnings) err << "outboxd: warning: " << text << "\n";
+  for (const auto* list : {&loaded.warnings, &loaded.cautions}) {
+    for (const auto& text : *list) err << "outboxd: warning: " << text << "\n";
+  }
   for (const auto& text : loaded.errors) err << "outboxd: " << text << "\n";
   return loaded.errors.empty() ? exit_code::done : exit_code::configuration;
 }

@@ -9,9 +9,27 @@
 namespace outboxd::service {
 namespace {
 
-// Answering at all is the proof of life: this runs on the thread that does everything else.
-http_reply livez() {
-  return {.body = "ok\n"};
+// Answering at all is most of the proof of life: this runs on the thread that does everything else
+// (when that hangs, the watchdog ends the process). What is left are the threads of the database.
+http_reply livez(const std::vector<outbox::db_call>& calls) {
+  std::string stuck;
+  for (const auto& call : calls) {
+    if (!call.stuck) continue;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(call.lasts).count();
+    stuck += "stuck: " + call.lane + " has not come back from " + call.operation + " for " +
+             std::to_string(seconds) + " s\n";
+  }
+  if (stuck.empty()) return {.body = "ok\n"};
+  return {.status = 503, .body = stuck};
+}
+
+// One check stays on one line, whatever names and texts come from outside.
+std::string on_one_line(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return out;
 }
 
 http_reply startupz(const process_view& now) {
@@ -23,7 +41,7 @@ std::string verbose_text(const std::vector<readiness_check>& checks) {
   std::string out;
   for (const auto& check : checks) {
     out.append(check.ok ? "[+]" : "[-]").append(check.name).append(check.ok ? " ok" : " not ok");
-    if (!check.detail.empty()) out.append(": ").append(check.detail);
+    if (!check.detail.empty()) out.append(": ").append(on_one_line(check.detail));
     out += '\n';
   }
   return out.append(is_ready(checks) ? "ready\n" : "not ready\n");
@@ -37,7 +55,7 @@ std::string brief_text(const std::vector<readiness_check>& checks) {
       out.append(out.empty() ? "not ready: " : "; ")
           .append(check.name)
           .append(": ")
-          .append(check.detail);
+          .append(on_one_line(check.detail));
   }
   return out + "\n";
 }
@@ -64,7 +82,7 @@ bool has_parameter(std::string_view query, std::string_view name) {
 }
 
 http_reply readyz(const process_view& now, std::string_view query, std::string_view accept) {
-  const auto checks = readiness(now.relay);
+  const auto checks = readiness(now);
   http_reply reply{.status = is_ready(checks) ? 200u : 503u};
   if (accept.find("application/json") != std::string_view::npos) {
     reply.content_type = "application/json";
@@ -95,7 +113,7 @@ http_reply answer(const http_request& request, const http_source& source) {
     return {.content_type = "text/plain; version=0.0.4; charset=utf-8",
             .body = source.metrics(source.view().relay)};
   }
-  if (path == "/livez") return livez();
+  if (path == "/livez") return livez(source.database_calls());
   if (path == "/readyz") return readyz(source.view(), query, request.accept);
   if (path == "/startupz") return startupz(source.view());
   if (path == "/") return front_page(source.view());

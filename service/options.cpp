@@ -13,6 +13,10 @@ relay::options relay_options(const settings& s) {
   o.max_message_size = s.max_message_size.bytes;
   o.retry_min = s.retry_min;
   o.retry_max = s.retry_max;
+  o.give_up_after = s.give_up_after;
+  o.max_delay = s.max_delay;
+  o.pipelined = s.ordering == "pipelined";
+  o.block_on_dead = s.on_dead == "block";
   o.poll_interval = s.poll_interval;
   o.notify = s.wake == "notify";
   o.retention = s.retention;
@@ -53,6 +57,7 @@ outbox::pg_options database_options(const settings& s, const std::string& instan
   o.schema = s.schema;
   o.application_name = instance;
   o.delete_on_ack = s.retention.count() == 0;
+  o.keep_dead_keys = s.on_dead == "block";
   o.on_query = counting(m);
   o.on_reconnect = [&m] { m.db_reconnected(); };
   return o;

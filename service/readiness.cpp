@@ -2,18 +2,36 @@
 
 #include <algorithm>
 
+#include "service/held.hpp"
+
 namespace outboxd::service {
 namespace {
 
 using outbox::lead_state;
 
-readiness_check database(const relay::status& now) {
+std::string in_seconds(std::chrono::microseconds d) {
+  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(d).count()) + " s";
+}
+
+// What the lanes are at for longer than a statement should take.
+std::string slow_calls(const std::vector<outbox::db_call>& calls) {
+  std::string text;
+  for (const auto& call : calls) {
+    if (call.lasts < std::chrono::seconds(1)) continue;
+    text += (text.empty() ? "" : "; ") + call.lane + " in " + call.operation + " for " +
+            in_seconds(call.lasts);
+  }
+  return text;
+}
+
+readiness_check database(const process_view& view) {
+  const auto& now = view.relay;
   if (now.lead == lead_state::connecting || now.lead == lead_state::stopped) {
     return {"database", false, now.lead_detail.empty() ? "not connected yet" : now.lead_detail};
   }
   if (now.lead == lead_state::leading && !now.store_ok)
     return {"database", false, now.store_detail};
-  return {"database", true, {}};
+  return {"database", true, slow_calls(view.database_calls)};
 }
 
 readiness_check schema(const relay::status& now) {
@@ -59,12 +77,45 @@ readiness_check blocked(const relay::status& now) {
   return {"blocked", lanes.empty(), lanes.empty() ? "" : "the broker blocks " + lanes};
 }
 
+readiness_check quarantine(const relay::status& now) {
+  if (!now.quarantine) return {"quarantine", true, "not needed"};
+  if (now.quarantine->open && !now.quarantine->blocked) return {"quarantine", true, "open"};
+  return {"quarantine", true,
+          (now.quarantine->open ? "blocked" : "not open") +
+              (now.quarantine->detail.empty() ? "" : ": " + now.quarantine->detail)};
+}
+
+readiness_check unconfirmed(const relay::status& now) {
+  std::string text = std::to_string(now.unconfirmed);
+  if (now.unconfirmed > 0 && now.oldest_unconfirmed_age)
+    text += ", the oldest for " + in_seconds(*now.oldest_unconfirmed_age);
+  return {"unconfirmed", true, text};
+}
+
+readiness_check held(const relay::status& now) {
+  std::string text = std::to_string(now.held_keys) + " keys, " + std::to_string(now.holds.size()) +
+                     " destinations";
+  const auto named = std::min(now.holds.size(), holds_named);
+  for (std::size_t i = 0; i < named; ++i)
+    text += "; " + destination_in_words(now.holds[i]) + " " + hold_in_words(now.holds[i]);
+  if (named < now.holds.size())
+    text += "; and " + std::to_string(now.holds.size() - named) + " more";
+  return {"held", true, text};
+}
+
 }  // namespace
 
-std::vector<readiness_check> readiness(const relay::status& now) {
-  return {database(now), schema(now),
-          lead(now),     broker(now),
-          blocked(now),  {"draining", !now.draining, now.draining ? "shutting down" : ""}};
+std::vector<readiness_check> readiness(const process_view& view) {
+  const auto& now = view.relay;
+  return {database(view),
+          schema(now),
+          lead(now),
+          broker(now),
+          blocked(now),
+          quarantine(now),
+          unconfirmed(now),
+          held(now),
+          {"draining", !now.draining, now.draining ? "shutting down" : ""}};
 }
 
 bool is_ready(const std::vector<readiness_check>& checks) {

@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "relay/relay.hpp"
+#include "service/process_view.hpp"
 
 namespace outboxd::service {
 
@@ -15,9 +15,10 @@ struct readiness_check {
   std::string detail;  // why not, or what it does instead
 };
 
-// database, schema, lead, broker, blocked, draining: always all of them, in this order. A healthy
-// stand-by is ready: it would take over.
-std::vector<readiness_check> readiness(const relay::status& now);
+// database, schema, lead, broker, blocked, quarantine, unconfirmed, held, draining: always all of
+// them, in this order. A healthy stand-by is ready: it would take over. Rows that fail do not make
+// an instance unready, whatever waits for them: another one could not send them either.
+std::vector<readiness_check> readiness(const process_view& now);
 
 bool is_ready(const std::vector<readiness_check>& checks);
 

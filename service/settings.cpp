@@ -164,25 +164,6 @@ class loader {
     if (row.status == support::not_supported) {
       out_.errors.push_back(assignment + " is not in this version; leave it unset");
     }
-    if (row.status == support::default_only && !same_as_default(row)) {
-      out_.errors.push_back(assignment + " is not in this version; write " +
-                            std::string(row.default_value) + " or leave it unset");
-    }
-  }
-
-  // By value, not by spelling: 0s is 0ms.
-  bool same_as_default(const setting& row) const {
-    settings expected;
-    std::visit(assign{row, row.default_value, expected}, row.where);
-    return std::visit(
-        [&](auto member) {
-          if constexpr (requires { out_.values.*member == expected.*member; }) {
-            return out_.values.*member == expected.*member;
-          } else {
-            return false;
-          }
-        },
-        row.where);
   }
 
   const environment& env_;
@@ -209,6 +190,33 @@ void check_together(loaded_settings& out) {
   }
 }
 
+// What works, but hardly as it was meant.
+void caution(loaded_settings& out) {
+  const auto& v = out.values;
+  std::chrono::seconds heartbeat{0};
+  if (const auto nodes = broker_nodes(v)) {
+    for (const auto& node : *nodes) heartbeat = std::max(heartbeat, node.heartbeat);
+  }
+  if (v.confirm_timeout < heartbeat) {
+    out.cautions.push_back(
+        "OUTBOX_CONFIRM_TIMEOUT=" + format_duration(v.confirm_timeout) +
+        " is shorter than the heartbeat of OUTBOX_AMQP_URL (" + format_duration(heartbeat) +
+        "): a connection that is only slow is given up, and its messages are sent twice, before "
+        "the heartbeat could tell whether it is alive");
+  }
+  if (v.max_in_flight < v.connections) {
+    out.cautions.push_back("OUTBOX_MAX_IN_FLIGHT=" + std::to_string(v.max_in_flight) +
+                           " is less than OUTBOX_CONNECTIONS=" + std::to_string(v.connections) +
+                           ": some connections have nothing to do");
+  }
+  if (v.give_up_after.count() > 0 && v.give_up_after < v.retry_max) {
+    out.cautions.push_back(
+        "OUTBOX_GIVE_UP_AFTER=" + format_duration(v.give_up_after) +
+        " is shorter than one pause of OUTBOX_RETRY_MAX=" + format_duration(v.retry_max) +
+        ": a row is dead with its tenth failed attempt");
+  }
+}
+
 }  // namespace
 
 loaded_settings load(const environment& env) {
@@ -216,6 +224,7 @@ loaded_settings load(const environment& env) {
   loader loads(env, out);
   for (const auto& row : settings_table()) loads.load(row);
   check_together(out);
+  if (out.errors.empty()) caution(out);
   out.warnings = unknown_names(env);
   return out;
 }

@@ -60,6 +60,7 @@ struct loaded_settings {
   settings values;
   std::vector<shown_setting> shown;   // in the table's order, secrets as ***
   std::vector<std::string> warnings;  // unknown names
+  std::vector<std::string> cautions;  // values that work against each other
   std::vector<std::string> errors;    // values must not be used unless this is empty
 };
 

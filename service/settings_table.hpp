@@ -19,7 +19,6 @@ using target = std::variant<std::string settings::*, secret settings::*, std::si
 
 enum class support {
   honoured,
-  default_only,   // another value than the default is not in this version
   not_supported,  // must not be set in this version
 };
 

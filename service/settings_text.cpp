@@ -36,8 +36,6 @@ std::string status_sentence(const setting& row) {
   switch (row.status) {
     case support::honoured:
       return {};
-    case support::default_only:
-      return " Only the default is in this version; another value is refused.";
     case support::not_supported:
       return " Not in this version: refused when it is set.";
   }

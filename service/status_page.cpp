@@ -2,9 +2,11 @@
 
 #include <openssl/evp.h>
 
+#include <algorithm>
 #include <array>
 #include <stdexcept>
 
+#include "service/held.hpp"
 #include "service/readiness.hpp"
 #include "service/version.hpp"
 
@@ -69,7 +71,18 @@ void append_backlog(std::string& out, const relay::status& now) {
   out += "</table>\n";
 }
 
-void append_checks(std::string& out, const relay::status& now) {
+void append_holds(std::string& out, const relay::status& now) {
+  if (now.holds.empty()) return;
+  out += "<h2>Held destinations</h2>\n<table>\n";
+  const auto named = std::min(now.holds.size(), holds_named);
+  for (std::size_t i = 0; i < named; ++i)
+    append_row(out, destination_in_words(now.holds[i]), hold_in_words(now.holds[i]));
+  if (named < now.holds.size())
+    append_row(out, "", "and " + std::to_string(now.holds.size() - named) + " more");
+  out += "</table>\n";
+}
+
+void append_checks(std::string& out, const process_view& now) {
   out += "<h2>Checks</h2>\n<table>\n";
   for (const auto& check : readiness(now)) {
     out.append("<tr><th scope=\"row\">").append(check.name).append("</th><td><span class=\"");
@@ -96,8 +109,9 @@ std::string status_page(const process_view& now) {
   append_row(out, "up for", rounded_seconds(now.uptime));
   append_row(out, "state", now.relay.draining ? "draining" : to_string(now.relay.lead));
   out += "</table>\n";
-  append_checks(out, now.relay);
+  append_checks(out, now);
   append_backlog(out, now.relay);
+  append_holds(out, now.relay);
   out +=
       "<p><a href=\"/metrics\">metrics</a> · <a href=\"/readyz?verbose\">readyz</a> · "
       "<a href=\"/livez\">livez</a></p>\n</body></html>\n";

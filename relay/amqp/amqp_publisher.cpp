@@ -15,8 +15,9 @@ namespace {
 namespace asio = boost::asio;
 using namespace std::chrono_literals;
 
-// Above the limit of stop(): a name look-up that hangs cannot be ended.
-constexpr auto patience_with_resolver = 1s;
+// Above the limit of stop(), which every lane obeys by itself.
+constexpr auto last_resort = 1s;
+constexpr auto time_to_retire = 2s;
 
 std::function<double()> seeded_random() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
@@ -26,42 +27,49 @@ std::function<double()> seeded_random() {
 
 }  // namespace
 
-class amqp_publisher::impl {
+class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
  public:
-  impl(const asio::any_io_executor& executor, const publisher_options& opts, base::logger& log)
-      : executor_(executor) {
-    const auto random = opts.random ? opts.random : seeded_random();
-    for (lane_id id = 0; id < opts.lanes; ++id) {
-      lane_options o;
-      o.confirm_timeout = opts.confirm_timeout;
-      o.max_message_size = opts.max_message_size;
-      o.link.nodes = opts.nodes;
-      o.link.reconnect = o.link.connection.reopen = {opts.reconnect_min, opts.reconnect_max};
-      o.link.connection.client = {opts.connection_name + ":" + std::to_string(id), opts.version};
-      o.link.connection.lane = id;
-      o.link.connection.random = random;
-      lanes_.push_back(std::make_shared<lane>(id, executor, std::move(o), log));
-    }
+  impl(const asio::any_io_executor& executor, publisher_options opts, base::logger& log)
+      : executor_(executor),
+        opts_(std::move(opts)),
+        log_(log),
+        random_(opts_.random ? opts_.random : seeded_random()) {
+    for (lane_id id = 0; id < opts_.lanes; ++id)
+      lanes_.push_back(make_lane(id, std::to_string(id)));
   }
 
   std::size_t lanes() const { return lanes_.size(); }
 
   void start(publisher_events& events) {
+    events_ = &events;
     for (const auto& l : lanes_) l->start(events);
+    follow_want();
+  }
+
+  void want_quarantine(bool wanted) {
+    if (stopping_ || std::exchange(quarantine_wanted_, wanted) == wanted) return;
+    // The owner is told nothing from inside its own call.
+    asio::post(executor_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) self->follow_want();
+    });
   }
 
   void publish(lane_id id, const outbox::message& row) {
-    assert(id < lanes_.size());
-    lanes_[id]->publish(row);
+    assert(id < lanes_.size() || (id == lanes_.size() && quarantine_));
+    (id < lanes_.size() ? lanes_[id] : quarantine_)->publish(row);
   }
 
   void stop(std::chrono::milliseconds limit, std::function<void()> done) {
-    auto all = std::make_shared<stopping>(executor_, lanes_.size(), std::move(done));
-    all->overdue.expires_after(limit + patience_with_resolver);
+    stopping_ = true;
+    std::vector<std::shared_ptr<lane>> all_lanes = lanes_;
+    all_lanes.insert(all_lanes.end(), retired_.begin(), retired_.end());
+    if (quarantine_) all_lanes.push_back(quarantine_);
+    auto all = std::make_shared<stopping>(executor_, all_lanes.size(), std::move(done));
+    all->overdue.expires_after(limit + last_resort);
     all->overdue.async_wait([all](boost::system::error_code cancelled) {
       if (!cancelled) all->finish();
     });
-    for (const auto& l : lanes_) {
+    for (const auto& l : all_lanes) {
       l->stop(limit, [all] {
         if (--all->lanes_left == 0) all->finish();
       });
@@ -84,13 +92,48 @@ class amqp_publisher::impl {
     asio::steady_timer overdue;
   };
 
+  std::shared_ptr<lane> make_lane(lane_id id, const std::string& name) const {
+    lane_options o;
+    o.confirm_timeout = opts_.confirm_timeout;
+    o.max_message_size = opts_.max_message_size;
+    o.link.nodes = opts_.nodes;
+    o.link.reconnect = {opts_.reconnect_min, opts_.reconnect_max};
+    o.link.connection.client = {opts_.connection_name + ":" + name, opts_.version};
+    o.link.connection.lane = id;
+    o.link.connection.random = random_;
+    return std::make_shared<lane>(id, executor_, std::move(o), log_);
+  }
+
+  void follow_want() {
+    if (stopping_ || events_ == nullptr || quarantine_wanted_ == (quarantine_ != nullptr)) return;
+    if (quarantine_wanted_) {
+      quarantine_ = make_lane(lanes_.size(), "quarantine");
+      quarantine_->start(*events_);
+    } else {
+      // It may be wanted again, by a new lane, before this one has said goodbye to the broker.
+      const auto old = retired_.emplace_back(std::exchange(quarantine_, nullptr));
+      old->retire("not wanted any more", time_to_retire, [this, raw = old.get()] {
+        std::erase_if(retired_, [raw](const auto& l) { return l.get() == raw; });
+      });
+    }
+  }
+
   asio::any_io_executor executor_;
+  publisher_options opts_;
+  base::logger& log_;
+  std::function<double()> random_;
+  publisher_events* events_ = nullptr;
+  bool stopping_ = false;
+
   std::vector<std::shared_ptr<lane>> lanes_;
+  bool quarantine_wanted_ = false;
+  std::shared_ptr<lane> quarantine_;
+  std::vector<std::shared_ptr<lane>> retired_;  // closing
 };
 
 amqp_publisher::amqp_publisher(const asio::any_io_executor& executor, const publisher_options& opts,
                                base::logger& log)
-    : impl_(std::make_unique<impl>(executor, opts, log)) {}
+    : impl_(std::make_shared<impl>(executor, opts, log)) {}
 
 amqp_publisher::~amqp_publisher() = default;
 
@@ -100,6 +143,10 @@ std::size_t amqp_publisher::lanes() const {
 
 void amqp_publisher::start(publisher_events& events) {
   impl_->start(events);
+}
+
+void amqp_publisher::want_quarantine(bool wanted) {
+  impl_->want_quarantine(wanted);
 }
 
 void amqp_publisher::publish(lane_id lane, const outbox::message& row) {

@@ -1,5 +1,6 @@
 // The publisher seam over RabbitMQ: one link (connection) per lane, each with a confirm channel and
-// a control channel for passive declares. Runs on one executor; no lock, no thread of its own.
+// a control channel for passive declares, and one more while the quarantine is wanted. Runs on one
+// executor; no lock, no thread of its own.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>
@@ -22,7 +23,7 @@ struct publisher_options {
   // and tried again.
   std::function<base::result<std::vector<endpoint>>()> nodes;
   std::size_t lanes = 2;
-  std::string connection_name;  // "outboxd:<instance>"; the lane's number is appended
+  std::string connection_name;  // "outboxd:<instance>"; ":<lane>" or ":quarantine" is appended
   std::string version;          // for the client properties
   std::chrono::milliseconds confirm_timeout{30'000};  // not counted while blocked
   std::chrono::milliseconds reconnect_min{200};
@@ -40,12 +41,13 @@ class amqp_publisher final : public publisher {
 
   std::size_t lanes() const override;
   void start(publisher_events& events) override;
+  void want_quarantine(bool wanted) override;
   void publish(lane_id lane, const outbox::message& row) override;
   void stop(std::chrono::milliseconds limit, std::function<void()> done) override;
 
  private:
   class impl;
-  std::unique_ptr<impl> impl_;
+  std::shared_ptr<impl> impl_;
 };
 
 }  // namespace outboxd::relay::amqp

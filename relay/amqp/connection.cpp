@@ -9,6 +9,8 @@
 #include <exception>
 #include <utility>
 
+#include "base/backoff.hpp"
+
 namespace outboxd::relay::amqp {
 namespace {
 
@@ -22,6 +24,8 @@ constexpr std::size_t piece = std::size_t{128} * 1024;
 // A buffer that once held a very large message is given back.
 constexpr std::size_t keep_capacity = std::size_t{4} << 20;
 constexpr auto tick_without_heartbeat = 7'500ms;
+constexpr auto young = 1s;  // a channel
+constexpr base::backoff between_channels{10ms, 200ms};
 
 std::string describe(const error_code& e) {
   if (e == asio::error::eof) return "the server closed the connection";
@@ -158,6 +162,7 @@ void connection::close(std::chrono::milliseconds limit) {
     flushed_.cancel();  // no time for last words
     return;
   }
+  if (limit <= 0ms) return give_up(doubt::connection_lost, "stopped");
   arm_deadline(limit);
   session_.close(todo_);
   obey();
@@ -191,25 +196,34 @@ void connection::obey() {
   flush();
 }
 
-// A channel that dies before it has confirmed anything is not opened again at once: the same row
-// may have killed it as before.
-void connection::reopen_later() {
-  channels_lost_ = confirmed_since_open_ ? 0 : channels_lost_ + 1;
-  reopen_.expires_after(
-      channels_lost_ == 0 ? 0ms : options_.reopen.after(channels_lost_, options_.random()));
+// At once, except when channels die young one after the other: the same row may kill them all.
+void connection::reopen() {
+  const bool died_young =
+      !confirmed_since_open_ && std::chrono::steady_clock::now() - channel_opened_at_ < young;
+  channels_lost_ = died_young ? channels_lost_ + 1 : 0;
+  if (channels_lost_ < 2) return reopen_now();
+  reopen_.expires_after(between_channels.after(channels_lost_ - 1, options_.random()));
   reopen_.async_wait([self = shared_from_this()](error_code cancelled) {
-    if (cancelled || self->session_.over()) return;
-    self->arm_deadline(self->node_.connection_timeout);
-    self->session_.reopen(self->todo_);
-    self->obey();
+    if (!cancelled && !self->session_.over()) self->reopen_now();
   });
 }
 
-// A broker in alarm reads nothing; the kernel must not take that for a dead peer.
+void connection::reopen_now() {
+  arm_deadline(node_.connection_timeout);
+  session_.reopen(todo_);
+  obey();
+}
+
+// A broker in alarm reads nothing; the kernel must not take that for a dead peer. Else it is the
+// second guard: it ends a connection without a reset, so the tick must be sooner.
+void connection::limit_unacknowledged() {
+  stream_.limit_unacknowledged(session_.withholding() ? 0ms : 2 * patience());
+}
+
 void connection::follow_blocking() {
   if (session_.withholding() == was_withholding_) return;
   was_withholding_ = !was_withholding_;
-  stream_.limit_unacknowledged(was_withholding_ ? 0ms : patience());
+  limit_unacknowledged();
   flush();
 }
 
@@ -230,7 +244,11 @@ void connection::arm_deadline(std::chrono::milliseconds limit) {
   deadline_.async_wait([self = shared_from_this(), limit](error_code cancelled) {
     if (cancelled || self->session_.over()) return;
     if (self->session_.withholding()) return self->arm_deadline(limit);
-    self->session_.timed_out(self->todo_);
+    if (const auto what = self->stream_.waiting_for(); !what.empty()) {
+      self->session_.disconnected("timed out waiting for " + std::string(what), self->todo_);
+    } else {
+      self->session_.timed_out(self->todo_);
+    }
     self->obey();
   });
 }

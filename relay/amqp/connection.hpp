@@ -17,7 +17,6 @@
 #include <string_view>
 #include <vector>
 
-#include "base/backoff.hpp"
 #include "base/log.hpp"
 #include "relay/amqp/codec.hpp"
 #include "relay/amqp/session.hpp"
@@ -53,16 +52,15 @@ class connection_events {
 
 struct connection_options {
   client_properties client;
-  std::size_t lane = 0;  // for the log
-  base::backoff reopen{std::chrono::milliseconds(200),
-                       std::chrono::seconds(30)};  // of a dying channel
-  std::function<double()> random;                  // in [0,1)
+  std::size_t lane = 0;            // for the log
+  std::function<double()> random;  // in [0,1)
 };
 
 class connection : public std::enable_shared_from_this<connection> {
  public:
   struct ending {
     bool was_open = false;
+    bool was_of_use = false;  // the broker confirmed something, or had all the time to do so
     std::string text;
   };
 
@@ -78,6 +76,7 @@ class connection : public std::enable_shared_from_this<connection> {
   std::uint32_t frame_max() const { return session_.frame_max(); }
   void declare(std::string_view exchange);
 
+  // Gracefully within the limit, without one at once; by reset when it is over.
   void close(std::chrono::milliseconds limit);
   void give_up(doubt why, const std::string& text);
   // As give_up, and neither the events nor the log are touched again.
@@ -117,7 +116,9 @@ class connection : public std::enable_shared_from_this<connection> {
   void act(exchange_declare_ok&);
 
   void distrust(std::string text);
-  void reopen_later();
+  void reopen();
+  void reopen_now();
+  void limit_unacknowledged();
   void follow_blocking();
   void expect_the_end(std::string text);
   void arm_deadline(std::chrono::milliseconds limit);
@@ -149,7 +150,8 @@ class connection : public std::enable_shared_from_this<connection> {
   bool confirmed_since_open_ = false;
   std::chrono::steady_clock::time_point blocked_since_;
 
-  int channels_lost_ = 0;               // one after the other, without a confirm
+  int channels_lost_ = 0;  // one after the other, young and without a confirm
+  std::chrono::steady_clock::time_point channel_opened_at_;
   boost::asio::steady_timer wake_;      // the writer waits here; never expires
   boost::asio::steady_timer flushed_;   // the limit of the last writes
   boost::asio::steady_timer deadline_;  // of the handshake, of an opening channel, of close

@@ -17,7 +17,7 @@ void connection::act(send_start_ok& a) {
 void connection::act(send_tune_ok& a) {
   append_tune_ok(out_, a.channel_max, a.frame_max, a.heartbeat);
   decoder_.set_frame_max(a.frame_max);
-  stream_.limit_unacknowledged(patience());
+  limit_unacknowledged();
   arm_tick();
 }
 
@@ -58,6 +58,7 @@ void connection::act(send_heartbeat&) {
 void connection::act(confirm_channel_opened&) {
   deadline_.cancel();
   confirmed_since_open_ = false;
+  channel_opened_at_ = std::chrono::steady_clock::now();
   if (!ending_.was_open) {
     ending_.was_open = true;
     write_log(base::severity::info, "amqp.connected",
@@ -73,7 +74,7 @@ void connection::act(confirm_channel_opened&) {
 void connection::act(confirm_channel_lost& a) {
   write_log(base::severity::warn, "amqp.channel_closed", {{"code", a.code}, {"text", a.text}});
   if (events_) events_->channel_lost(a.code, a.text);
-  reopen_later();
+  reopen();
 }
 
 void connection::act(control_channel_opened&) {
@@ -98,6 +99,7 @@ void connection::act(publishing_unblocked&) {
 
 void connection::act(hang_up& a) {
   ending_.text = a.code == 0 ? a.text : std::to_string(a.code) + " " + a.text;
+  if (why_ == doubt::timeout) ending_.was_of_use = true;
   flush_at_end_ = a.flush;
   for (auto* timer : {&deadline_, &tick_, &reopen_}) timer->cancel();
   if (a.flush) {
@@ -114,7 +116,7 @@ void connection::act(hang_up& a) {
 }
 
 void connection::act(basic_ack& a) {
-  confirmed_since_open_ = true;
+  confirmed_since_open_ = ending_.was_of_use = true;
   if (events_ && !events_->acked(a.tag, a.multiple)) {
     distrust("the broker confirmed tag " + std::to_string(a.tag) +
              ", which it never got or has settled before");
@@ -122,7 +124,7 @@ void connection::act(basic_ack& a) {
 }
 
 void connection::act(basic_nack& a) {
-  confirmed_since_open_ = true;
+  confirmed_since_open_ = ending_.was_of_use = true;
   if (events_ && !events_->nacked(a.tag, a.multiple)) {
     distrust("the broker refused tag " + std::to_string(a.tag) +
              ", which it never got or has settled before");
@@ -150,7 +152,7 @@ void connection::write_log(base::severity level, std::string_view event,
   std::vector<base::field> all{{"lane", options_.lane}, {"node", node_.redacted()}};
   all.insert(all.end(), std::make_move_iterator(fields.begin()),
              std::make_move_iterator(fields.end()));
-  log_.write(level, event, all);
+  log_.write(level, event, std::span<const base::field>(all));
 }
 
 }  // namespace outboxd::relay::amqp

@@ -47,6 +47,11 @@ void lane::stop(milliseconds limit, std::function<void()> done) {
   link_->stop(limit, std::move(done));
 }
 
+void lane::retire(const std::string& text, milliseconds limit, std::function<void()> done) {
+  close_lane(doubt::connection_lost, 0, text);
+  stop(limit, std::move(done));
+}
+
 // ---- publishing
 // ---------------------------------------------------------------------------------------
 

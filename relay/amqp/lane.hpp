@@ -40,6 +40,9 @@ class lane final : public connection_events, public std::enable_shared_from_this
   void start(publisher_events& events);
   void publish(const outbox::message& row);
   void stop(std::chrono::milliseconds limit, std::function<void()> done);
+  // The lane is closed now, for the owner; the connection closes gracefully within `limit`. After
+  // that it raises no event.
+  void retire(const std::string& text, std::chrono::milliseconds limit, std::function<void()> done);
 
  private:
   void opened() override;

@@ -82,11 +82,14 @@ asio::awaitable<void> link::try_nodes() {
   shuffle(*nodes, options_.connection.random);
   for (const endpoint& node : *nodes) {
     current_ = std::make_shared<connection>(executor_, node, options_.connection, log_, events_);
+    const auto began = std::chrono::steady_clock::now();
     const connection::ending ending = co_await current_->run();
     current_.reset();
     if (stopping_) co_return;
     if (ending.was_open) {
-      rounds_failed_ = 0;
+      // Else a broker that greets and hangs up would be greeted again and again.
+      const auto lasted = std::chrono::steady_clock::now() - began;
+      if (ending.was_of_use || lasted >= options_.reconnect.max) rounds_failed_ = 0;
       co_return;
     }
     failed(node.redacted(), ending.text);

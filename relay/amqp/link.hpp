@@ -1,6 +1,6 @@
 // Keeps one lane connected: one connection after the other, until stop(). The nodes are tried in
 // random order, the next at once when one fails, all of them again after a back-off, which starts
-// anew once a connection was open. Everything happens on one executor; the owner calls detach()
+// anew once a connection was of use. Everything happens on one executor; the owner calls detach()
 // before it, the log or the events go away.
 #pragma once
 

@@ -92,8 +92,7 @@ void session::wrote() {
 
 void session::reopen(actions& out) {
   if (state_ != state::running || confirm_ != channel_state::closed) return;
-  confirm_ = channel_state::opening;
-  out.push_back(send_channel_open{confirm_channel});
+  open_confirm_channel(out);
 }
 
 void session::close(actions& out) {
@@ -154,9 +153,16 @@ void session::on(const connection_tune& tune, actions& out) {
 void session::on(const connection_open_ok&, actions& out) {
   if (!in_order(state_ == state::awaiting_open, "connection.open-ok", out)) return;
   state_ = state::running;
-  confirm_ = control_ = channel_state::opening;
-  out.push_back(send_channel_open{confirm_channel});
+  open_confirm_channel(out);
+  control_ = channel_state::opening;
   out.push_back(send_channel_open{control_channel});
+}
+
+// Both at once: a channel that died costs one round trip.
+void session::open_confirm_channel(actions& out) {
+  confirm_ = channel_state::opening;
+  out.push_back(send_channel_open{confirm_channel});
+  out.push_back(send_confirm_select{confirm_channel});
 }
 
 void session::on(const channel_open_ok& ok, actions& out) {
@@ -164,7 +170,6 @@ void session::on(const channel_open_ok& ok, actions& out) {
   if (ok.channel == confirm_channel) {
     if (!in_order(confirm_ == channel_state::opening, "channel.open-ok", out)) return;
     confirm_ = channel_state::selecting;
-    out.push_back(send_confirm_select{confirm_channel});
   } else {
     if (!in_order(control_ == channel_state::opening, "channel.open-ok", out)) return;
     control_ = channel_state::open;

@@ -144,6 +144,7 @@ class session {
   void on(const basic_return&, actions&);
   void on(const amqp::heartbeat&, actions&);
 
+  void open_confirm_channel(actions& out);
   bool in_order(bool expected, std::string_view what, actions& out);
   bool opened() const { return state_ == state::running || state_ == state::closing; }
   void set_blocked(bool blocked, bool flow_stopped, std::string_view reason, actions& out);

@@ -1,6 +1,5 @@
 #include "relay/amqp/stream.hpp"
 
-#include <boost/asio/connect.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -90,22 +89,34 @@ std::string why_not_secure(SSL* connection, const std::string& name, const error
 
 }  // namespace
 
-stream::stream(const asio::any_io_executor& executor) : resolver_(executor), socket_(executor) {}
+stream::stream(const asio::any_io_executor& executor) : lookup_(executor), socket_(executor) {}
 
 asio::awaitable<std::optional<base::failure>> stream::connect(const endpoint& node) {
   error_code e;
-  auto addresses = co_await resolver_.async_resolve(node.host, std::to_string(node.port),
-                                                    asio::redirect_error(asio::use_awaitable, e));
+  waiting_for_ = "the name look-up";
+  const name_lookup::addresses addresses = co_await lookup_.run(node.host, node.port, e);
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot resolve " + node.host, e);
 
-  co_await asio::async_connect(socket_, addresses, asio::redirect_error(asio::use_awaitable, e));
+  waiting_for_ = "the TCP connection";
+  for (const tcp::endpoint& address : addresses) {
+    error_code ignored;
+    socket_.close(ignored);
+    socket_.open(address.protocol(), e);  // said apart: no descriptor may be left
+    if (e) continue;
+    co_await socket_.async_connect(address, asio::redirect_error(asio::use_awaitable, e));
+    if (closed_ || !e) break;
+  }
   if (closed_) co_return unavailable("given up", asio::error::operation_aborted);
   if (e) co_return unavailable("cannot connect", e);
 
   tune_socket(socket_);
-  if (!node.tls) co_return std::nullopt;
-  co_return co_await secure(node);
+  if (node.tls) {
+    waiting_for_ = "the TLS handshake";
+    if (auto failed = co_await secure(node)) co_return failed;
+  }
+  waiting_for_ = {};
+  co_return std::nullopt;
 }
 
 asio::awaitable<std::optional<base::failure>> stream::secure(const endpoint& node) {
@@ -163,7 +174,7 @@ std::string stream::tls_version() {
 void stream::close() {
   error_code ignored;
   closed_ = true;
-  resolver_.cancel();
+  lookup_.give_up();
   socket_.close(ignored);
 }
 

@@ -14,8 +14,10 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
+#include "relay/amqp/stream_lookup.hpp"
 #include "relay/amqp/uri.hpp"
 
 namespace outboxd::relay::amqp {
@@ -33,6 +35,9 @@ class stream {
   // shakes hands: TLS 1.2 or newer, chain and host name verified unless the node says otherwise.
   // Returns what went wrong; where it is the certificate, in words.
   boost::asio::awaitable<std::optional<base::failure>> connect(const endpoint& node);
+
+  // What connect() is waiting for, for a message; empty afterwards.
+  std::string_view waiting_for() const { return waiting_for_; }
 
   boost::asio::awaitable<transferred> read_some(boost::asio::mutable_buffer into);
   boost::asio::awaitable<transferred> write_some(boost::asio::const_buffer from);
@@ -52,10 +57,11 @@ class stream {
  private:
   boost::asio::awaitable<std::optional<base::failure>> secure(const endpoint& node);
 
-  boost::asio::ip::tcp::resolver resolver_;
+  name_lookup lookup_;
   boost::asio::ip::tcp::socket socket_;
   std::optional<boost::asio::ssl::context> context_;
   std::optional<boost::asio::ssl::stream<boost::asio::ip::tcp::socket&>> tls_;
+  std::string_view waiting_for_;
   bool closed_ = false;
 };
 

@@ -4,6 +4,8 @@
 #include <cassert>
 #include <utility>
 
+#include "relay/amqp/codec.hpp"
+
 namespace outboxd::relay::amqp {
 namespace {
 
@@ -79,8 +81,9 @@ std::optional<topology::time_point> topology::oldest() const {
 }
 
 bool topology::is_known(const std::string& exchange) const {
-  // The default exchange always exists, and declaring it, even passively, is refused.
-  return exchange.empty() || known_.contains(exchange);
+  // The default exchange always exists, and declaring it, even passively, is refused. A name that
+  // fits no frame cannot be asked for: the encoder refuses its rows.
+  return exchange.empty() || exchange.size() > short_string_max || known_.contains(exchange);
 }
 
 bool topology::is_wanted(const std::string& exchange) const {

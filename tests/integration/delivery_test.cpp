@@ -32,6 +32,14 @@ class delivery : public testing::Test {
     return broker.get_many("q", count, limit);
   }
 
+  void await_idle() {
+    EXPECT_TRUE(eventually(10s, [&] {
+      return db.value(
+                 "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND mode "
+                 "= 'ExclusiveLock'") == "1";
+    })) << "not idle";
+  }
+
   amqp_message only() {
     auto all = delivered(1);
     if (all.size() != 1) throw std::runtime_error("nothing was delivered\n" + relay.log());
@@ -279,11 +287,7 @@ TEST_F(delivery,
 }
 
 TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notified_at_all) {
-  EXPECT_TRUE(eventually(10s, [&] {
-    return db.value(
-               "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND mode = "
-               "'ExclusiveLock'") == "1";
-  })) << "not idle";
+  await_idle();
   const double before = relay.metric("outbox_db_notifications_total");
   db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '1')");
   EXPECT_EQ(only().body, "1");
@@ -308,6 +312,19 @@ TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notifi
     db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '2')");
   EXPECT_EQ(delivered(200).size(), 200u);
   EXPECT_EQ(relay.metric("outbox_db_notifications_total"), busy);
+}
+
+TEST_F(delivery, a_dead_row_that_is_retried_wakes_an_idle_relay) {
+  await_idle();
+  // Without the trigger, which would wake the relay; and it polls once a minute.
+  db.run("SET session_replication_role = replica");
+  const auto id = db.value(
+      "INSERT INTO \"outbox\".messages (routing_key, payload, status, attempts) "
+      "VALUES ('q', 'revived', 'dead', 1) RETURNING id");
+  db.run("SET session_replication_role = origin");
+  EXPECT_EQ(db.value("SELECT \"outbox\".retry(" + id + ")"), "t");
+  EXPECT_EQ(only().body, "revived");
+  EXPECT_EQ(relay.metric("outbox_db_notifications_total"), 1);
 }
 
 }  // namespace

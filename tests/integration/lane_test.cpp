@@ -2,7 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <csignal>
+
 #include <atomic>
+#include <future>
 
 #include "outbox/session.hpp"
 #include "tests/support/run_until.hpp"
@@ -155,6 +158,94 @@ TEST_F(lane_test, an_abandoned_session_ends_at_once_whatever_it_does) {
   ask(other,
       "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query = 'SELECT "
       "pg_sleep(600)'");
+}
+
+// The gate's kernel acknowledges what we send: neither keepalives nor tcp_user_timeout notice.
+TEST_F(lane_test, a_server_that_goes_silent_costs_the_session_and_nothing_more) {
+  tcp_gate gate(shared_postgres().port());
+  auto o = options();
+  o.url = [port = std::to_string(gate.port())] { return url() + "?host=127.0.0.1&port=" + port; };
+  o.limits.statement = 300ms;
+  lane l(context_.get_executor(), std::move(o));
+  for (const auto which : {direction::to_server, direction::to_client, direction::both}) {
+    ASSERT_EQ(ask(l, "SELECT 1").value(), "1");
+    gate.stall(which);
+    const auto got = ask(l, "SELECT 2");
+    EXPECT_EQ(got.error().kind, failure_kind::unavailable);
+    EXPECT_EQ(got.error().text, "no answer to test within 1 s: the connection was given up");
+    gate.pass();
+    ASSERT_TRUE(run_until(context_, 30s, [&] { return ask(l, "SELECT 1").has_value(); }));
+  }
+  EXPECT_EQ(losses.size(), 3u);
+  EXPECT_EQ(reconnects, 3);
+}
+
+TEST_F(lane_test, a_stopped_backend_is_noticed_and_another_one_asked) {
+  auto o = options();
+  o.limits.statement = 300ms;
+  lane l(context_.get_executor(), std::move(o));
+  const auto stopped = std::stoi(ask(l, "SELECT pg_backend_pid()").value());
+  ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  EXPECT_EQ(ask(l, "SELECT 1").error().kind, failure_kind::unavailable);
+  EXPECT_NE(std::stoi(ask(l, "SELECT pg_backend_pid()").value()), stopped);
+  ::kill(stopped, SIGCONT);
+}
+
+TEST_F(lane_test, a_statement_within_its_limit_is_left_alone_and_a_job_may_have_several) {
+  auto o = options();
+  o.limits.statement = 3s;
+  lane l(context_.get_executor(), std::move(o));
+  EXPECT_TRUE(ask(l, "SELECT pg_sleep(0.5)").has_value());
+  std::optional<base::result<bool>> got;
+  l.submit<bool>(
+      "several",
+      [](session& db) {
+        for (int i = 0; i < 4; ++i) db.run({"sleep", "SELECT pg_sleep(1)"});
+        return true;
+      },
+      [&](base::result<bool> done) { got.emplace(std::move(done)); });
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return got.has_value(); }));
+  EXPECT_TRUE(got->has_value());
+  EXPECT_TRUE(losses.empty());
+}
+
+TEST_F(lane_test, it_says_what_it_does) {
+  lane l(context_.get_executor(), options());
+  EXPECT_FALSE(l.current_call());
+  answer got;
+  submit(l, "SELECT pg_sleep(600)", got);
+  ASSERT_TRUE(run_until(context_, 30s, [&] {
+    const auto call = l.current_call();
+    return call && call->operation == "test";
+  }));
+  EXPECT_EQ(l.current_call()->lane, "test");
+  EXPECT_FALSE(l.current_call()->stuck);
+  l.abandon_session();
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return got.has_value(); }));
+  EXPECT_FALSE(l.current_call());
+}
+
+// As when a name server or the file system of a secret does not answer: nothing can end that.
+TEST_F(lane_test, a_thread_that_does_not_come_back_from_its_deadline_is_stuck) {
+  auto o = options();
+  o.limits.connect = 100ms;
+  o.limits.margin = 100ms;
+  std::promise<void> mended;
+  o.url = [&, waits = mended.get_future().share()] {
+    waits.wait();
+    return url();
+  };
+  lane l(context_.get_executor(), std::move(o));
+  answer got;
+  submit(l, "SELECT 1", got);
+  ASSERT_TRUE(run_until(context_, 30s, [&] {
+    const auto call = l.current_call();
+    return call && call->stuck && call->operation == "connect";
+  }));
+  mended.set_value();
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return got.has_value(); }));
+  EXPECT_EQ(got->value(), "1");
+  EXPECT_FALSE(l.current_call());
 }
 
 TEST_F(lane_test, stop_does_not_wait_for_a_server_that_says_nothing) {

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "outbox/lead_fsm.hpp"
+#include "outbox/migrator.hpp"
 #include "outbox/pg_store.hpp"
 #include "outbox/pqxx_compat.hpp"
 #include "outbox/schema.hpp"
@@ -180,6 +181,21 @@ TEST_F(leadership_test, a_leader_keeps_the_lead_by_pinging) {
   EXPECT_EQ(b.state, lead_state::standby);
 }
 
+TEST_F(leadership_test, a_stand_by_notices_that_the_database_went_silent) {
+  instance a(context_, db_, "a");
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::leading));
+  tcp_gate gate(shared_postgres().port());
+  instance b(context_, db_, "b", db_.url() + "?host=127.0.0.1&port=" + std::to_string(gate.port()));
+  b.start();
+  ASSERT_TRUE(b.wait_for(lead_state::standby));
+  gate.stall(direction::to_client);
+  ASSERT_TRUE(b.wait_for(lead_state::connecting));
+  EXPECT_EQ(b.detail, "no answer to try_lead within 8 s: the connection was given up");
+  gate.pass();
+  EXPECT_TRUE(b.wait_for(lead_state::standby)) << b.detail;
+}
+
 // The network swallows everything; neither side is told.
 TEST_F(leadership_test,
        a_leader_that_hears_nothing_gives_up_before_the_server_gives_the_lead_away) {
@@ -226,6 +242,23 @@ TEST_F(leadership_test, says_what_to_run_while_the_schema_is_missing) {
   EXPECT_THAT(a.detail, HasSubstr("outboxd migrate"));
   db_.run("ALTER SCHEMA elsewhere RENAME TO \"outbox\"");
   EXPECT_TRUE(a.wait_for(lead_state::leading)) << a.detail;
+}
+
+// Its lock is made of the oid of a table that is no longer there: another instance could lead as
+// well.
+TEST_F(leadership_test, tables_that_were_made_anew_are_led_anew) {
+  instance a(context_, db_, "a");
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::leading));
+  a.epoch = 0;
+  db_.run("DROP SCHEMA \"outbox\" CASCADE");
+  outbox::migrate_options options;
+  options.url = db_.url();
+  options.schema = db_.schema();
+  outbox::up(options).value();
+  ASSERT_TRUE(run_until(context_, 20s, [&] { return a.epoch == 1; })) << a.detail;
+  EXPECT_EQ(a.losses.size(), 1u);
+  EXPECT_EQ(db_.value("SELECT holder FROM \"outbox\".lead"), "a");
 }
 
 TEST_F(leadership_test, says_what_to_run_while_the_schema_is_too_old) {

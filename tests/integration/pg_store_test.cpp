@@ -10,6 +10,7 @@
 #include "tests/support/run_until.hpp"
 #include "tests/support/servers.hpp"
 #include "tests/support/store_contract_fixture.hpp"
+#include "tests/support/tcp_gate.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -19,8 +20,11 @@ using base::failure_kind;
 
 class pg_store_test : public testing::Test {
  protected:
-  std::unique_ptr<outbox::pg_store> store(std::string url = "") {
+  std::unique_ptr<outbox::pg_store> store(std::string url = "", bool keep_dead_keys = false,
+                                          std::chrono::milliseconds answer_within = 35s) {
     outbox::pg_options options;
+    options.keep_dead_keys = keep_dead_keys;
+    options.answer_within = answer_within;
     options.url = [url = url.empty() ? db_.url() : url] { return url; };
     options.on_query = [this](std::string_view operation, std::chrono::microseconds) {
       operations.emplace_back(operation);
@@ -96,6 +100,24 @@ TEST_F(pg_store_test, the_role_of_the_relay_may_do_all_it_needs) {
   db_.run("DROP ROLE relay_login");
 }
 
+TEST_F(pg_store_test, a_dead_row_that_holds_its_key_is_not_purged) {
+  const auto s = store("", true);
+  auto row = text_row("a");
+  row.ordering_key = "k";
+  const auto keyed = insert(row);
+  row.ordering_key.reset();
+  const auto keyless = insert(row);
+  ASSERT_EQ(kill(*s, keyed).value().size(), 1u);
+  ASSERT_EQ(kill(*s, keyless).value().size(), 1u);
+  const auto purge = [&](outbox::pg_store& from) {
+    return answer_of<std::size_t>([&](auto done) { from.purge(-1h, -1h, 10, done); }).value();
+  };
+  EXPECT_EQ(purge(*s), 1u);
+  EXPECT_EQ(db_.value("SELECT id FROM \"outbox\".messages"), std::to_string(keyed.id));
+  EXPECT_EQ(purge(*s), 0u);
+  EXPECT_EQ(purge(*store()), 1u) << "OUTBOX_ON_DEAD=continue";
+}
+
 TEST_F(pg_store_test, a_missing_schema_is_not_ready_and_a_missing_grant_is_forbidden) {
   db_.run("CREATE ROLE stranger_login LOGIN PASSWORD 'secret'");
   {
@@ -119,6 +141,23 @@ TEST_F(pg_store_test, an_outage_is_an_answer_and_the_store_recovers) {
   EXPECT_TRUE(run_until(context_, 30s, [&] { return read(*s).has_value(); }));
   EXPECT_TRUE(read(*s).value().rows.empty());
   EXPECT_GE(reconnects, 1);
+}
+
+TEST_F(pg_store_test, a_database_that_goes_silent_is_an_answer_on_both_lanes_and_they_recover) {
+  tcp_gate gate(shared_postgres().port());
+  const auto s =
+      store(db_.url() + "?host=127.0.0.1&port=" + std::to_string(gate.port()), false, 300ms);
+  const auto ref = insert(text_row("a"));
+  ASSERT_EQ(read(*s).value().rows.size(), 1u);
+  ASSERT_TRUE(measure(*s).has_value());
+  gate.stall(direction::both);
+  EXPECT_THAT(read(*s).error().text, testing::HasSubstr("no answer to read within"));
+  EXPECT_THAT(settle(*s, ref).error().text, testing::HasSubstr("no answer to settle within"));
+  gate.pass();
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return settle(*s, ref).has_value(); }));
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return read(*s).has_value(); }));
+  EXPECT_EQ(db_.value("SELECT status FROM \"outbox\".messages"), "sent");
+  EXPECT_THAT(s->calls(), testing::IsEmpty());
 }
 
 TEST_F(pg_store_test, marks_do_not_wait_for_the_disk_and_decisions_do) {
@@ -163,10 +202,46 @@ TEST_F(pg_store_test, a_broken_text_of_the_broker_does_not_stop_a_decision) {
 }
 
 TEST_F(pg_store_test, a_row_due_at_infinity_stops_nobody) {
-  insert(text_row("a"));
+  insert(text_row("never"));
   db_.run("UPDATE \"outbox\".messages SET status = 'deferred', due_at = 'infinity'");
   insert(text_row("b"));
-  EXPECT_EQ(bodies(read(*store()).value().rows), std::vector<std::string>{"b"});
+  auto request = everything();
+  request.max_delay = 1h;
+  const auto s = store();
+  const auto answer = read(*s, request).value();
+  EXPECT_EQ(bodies(answer.rows), std::vector<std::string>{"b"});
+  ASSERT_EQ(answer.too_late.size(), 1u);
+  EXPECT_GT(answer.too_late[0].due_at, answer.now + 24h * 365 * 1000);
+
+  db_.run("UPDATE \"outbox\".messages SET due_at = '-infinity' WHERE status = 'deferred'");
+  EXPECT_EQ(bodies(read(*s, request).value().due), std::vector<std::string>{"never"});
+}
+
+TEST_F(pg_store_test, the_longest_delay_there_is_can_be_asked_for) {
+  auto request = everything();
+  request.max_delay = std::chrono::hours(24) * 3650;
+  EXPECT_TRUE(read(*store(), request).has_value());
+}
+
+TEST_F(pg_store_test,
+       a_decision_repeated_while_its_first_try_is_under_way_waits_and_answers_with_it) {
+  const auto s = store();
+  const auto ref = insert(text_row("a"));
+  pqxx::connection connection(db_.url());
+  pqxx::work first_try(connection);
+  first_try.exec(
+      "UPDATE outbox.messages SET status = 'dead', attempts = 1, failing_since = now(), due_at = "
+      "now(), last_error = 'refused'");
+  std::optional<base::result<std::vector<outbox::row_ref>>> answer;
+  s->decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}},
+            [&](base::result<std::vector<outbox::row_ref>> got) { answer = std::move(got); });
+  ASSERT_TRUE(run_until(context_, 4s, [&] {
+    return db_.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1";
+  }));
+  first_try.commit();
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return answer.has_value(); }));
+  EXPECT_EQ(answer->value(), std::vector{ref});
+  EXPECT_EQ(db_.value("SELECT attempts FROM \"outbox\".messages"), "1");
 }
 
 TEST_F(pg_store_test, the_backlog_is_counted_up_to_a_hundred_thousand_and_estimated_above) {

@@ -5,6 +5,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <sys/ptrace.h>
+
 #include <csignal>
 #include <optional>
 #include <sstream>
@@ -103,8 +105,7 @@ environment real_servers() {
 
 TEST(process, bad_configuration_is_reported_whole_and_exits_with_78) {
   const auto end = run_once(
-      {},
-      {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ORDERING", "pipelined"}});
+      {}, {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ADMIN_TOKEN", "hush"}});
   EXPECT_EQ(end.status, (exit_status{78, 0}));
   EXPECT_THAT(end.err, AllOf(HasSubstr("OUTBOX_BATCH_SIZE=0"), HasSubstr("OUTBOX_RETENTION=24"),
                              HasSubstr("not in this version")));
@@ -154,6 +155,17 @@ TEST(process, run_outlives_missing_dependencies_says_so_and_stops_cleanly) {
 TEST(process, an_interrupt_is_a_termination) {
   running_outboxd outboxd(nothing_there);
   EXPECT_EQ(outboxd.stop(SIGINT), (exit_status{0, 0}));
+}
+
+// Of a process of several threads, the debugger's call stops this one only.
+TEST(process, a_hung_io_thread_ends_the_process_with_70_so_that_it_is_replaced) {
+  running_outboxd outboxd(nothing_there);
+  const auto pid = outboxd.child().pid();
+  if (::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr) != 0) GTEST_SKIP() << "may not trace";
+  ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr), 0);
+  EXPECT_EQ(outboxd.child().wait(90s), (exit_status{70, 0})) << outboxd.child().err();
+  ASSERT_TRUE(outboxd.line("service.hung"));
+  EXPECT_GE(outboxd.line("service.hung")->at("silent_ms").to_number<int>(), 30'000);
 }
 
 TEST(process, a_taken_port_is_a_configuration_error) {

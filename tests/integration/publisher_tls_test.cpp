@@ -2,10 +2,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <string>
 
 #include "tests/integration/publisher_driver.hpp"
 #include "tests/support/child_process.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/scripted_broker.hpp"
 
@@ -13,6 +15,7 @@ namespace outboxd::tests {
 namespace {
 
 using testing::HasSubstr;
+using namespace std::chrono_literals;
 
 // An authority, and a certificate for a name signed by it.
 class authority {
@@ -87,6 +90,27 @@ TEST(publisher_over_tls, accepts_any_certificate_only_when_told_so) {
   scripted_broker broker(ack_one, ca.certify("rabbit.example"));
   publisher_driver p(broker.url("verify=verify_none"));
   EXPECT_TRUE(p.start_and_open()) << p.log.text();
+}
+
+TEST(publisher_over_tls, resets_a_connection_that_it_gives_up) {
+  const authority ca("reset");
+  std::atomic<bool> was_reset = false;
+  scripted_broker broker(
+      [&](broker_side& b) {
+        b.handshake();
+        if (b.number() > 0) return (void)b.wait_for_the_end();
+        b.take_publishes(1);
+        was_reset = b.wait_until_hung_up(20s) == how_it_ended::reset;
+      },
+      ca.certify("localhost"));
+  auto o = publisher_driver::options(broker.url("cacertfile=" + ca.file()));
+  o.confirm_timeout = 100ms;
+  publisher_driver p(o);
+  ASSERT_TRUE(p.start_and_open()) << p.log.text();
+  const auto row = p.publish("", "q");
+  ASSERT_TRUE(p.settle());
+  EXPECT_EQ(p.outcome_of(row), "unknown timeout");
+  EXPECT_TRUE(eventually(5s, [&] { return was_reset.load(); }));
 }
 
 }  // namespace

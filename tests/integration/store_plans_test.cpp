@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <regex>
+#include <set>
+#include <sstream>
+
 #include "outbox/pg_sql.hpp"
 #include "tests/support/outbox_database.hpp"
 
@@ -25,6 +29,9 @@ std::vector<table_state> states() {
       ", not_before) SELECT 'q', 'k', 'x', now() + interval '1 day' FROM generate_series(1, 30000)";
   const std::string sent =
       "UPDATE \"outbox\".messages SET status = 'sent', sent_at = now() WHERE id <= 29990";
+  const std::string dead = "UPDATE \"outbox\".messages SET status = 'dead', ordering_key = NULL";
+  const std::string failed =
+      "UPDATE \"outbox\".messages SET status = 'deferred', attempts = 1, due_at = now()";
   return {
       {"fresh", {}},
       {"analysed_empty_then_filled", {analyze, pending}},
@@ -36,6 +43,10 @@ std::vector<table_state> states() {
       {"scheduled_for_one_instant", {scheduled, analyze}},
       {"due_at_one_instant",
        {scheduled, "UPDATE \"outbox\".messages SET due_at = now() - interval '1 day'", analyze}},
+      {"dead_without_a_key", {pending, dead, analyze}},
+      {"dead_since_it_was_analysed", {pending, analyze, dead}},
+      {"failed", {pending, failed, analyze}},
+      {"failed_since_it_was_analysed", {pending, analyze, failed}},
   };
 }
 
@@ -49,28 +60,77 @@ class store_plans : public testing::TestWithParam<table_state> {
     }
   }
 
-  std::string plan_of(const outbox::statement& s, const std::string& values) {
-    db_.run("PREPARE " + s.name + " AS " + s.sql);
+  std::string plan_of(const outbox::statement& s, const std::string& values,
+                      const std::string& how = "EXPLAIN") {
+    if (prepared_.insert(s.name).second) db_.run("PREPARE " + s.name + " AS " + s.sql);
     std::string plan;
-    for (const auto& line : db_.run("EXPLAIN EXECUTE " + s.name + "(" + values + ")")) {
+    for (const auto& line : db_.run(how + " EXECUTE " + s.name + "(" + values + ")")) {
       plan += line[0].c_str();
       plan += '\n';
     }
     return plan;
   }
 
+  // How many rows of the table are looked at, whether or not they come back.
+  std::int64_t visited_by(const outbox::statement& s, const std::string& values) {
+    static const std::regex scan(R"(Scan.* on messages.*\(actual rows=(\d+) loops=(\d+)\))");
+    static const std::regex filtered(R"(Rows Removed by Filter: (\d+))");
+    std::istringstream plan(
+        plan_of(s, values, "EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF)"));
+    std::int64_t visited = 0;
+    std::int64_t loops = 0;  // of the scan whose details follow
+    std::smatch found;
+    for (std::string line; std::getline(plan, line);) {
+      if (std::regex_search(line, found, scan)) {
+        loops = std::stoll(found[2]);
+        visited += loops * std::stoll(found[1]);
+      } else if (line.find("->") != std::string::npos) {
+        loops = 0;
+      } else if (std::regex_search(line, found, filtered)) {
+        visited += loops * std::stoll(found[1]);
+      }
+    }
+    return visited;
+  }
+
   outbox_database db_;
   outbox::store_statements sql_{"outbox"};
+  std::set<std::string> prepared_;
 };
 
+// Frontier, gaps, limit; keys; the scan; due rows; max_delay; inline bytes.
+const std::string gaps_and_keys =
+    "20000, '{5,20}', '{6,30}', 10, '{k1,k2}', '{19000,19900}', '{10,10}', ";
+const std::string few_of_some_keys = "5, 50, 300, '{k1,k2,nobody}', '{}', '{}', '{}', ";
+const std::string few_of_all_rows = "5, 50, 300, '{}', '{elsewhere}', '{\"\",e}', '{q,r}', ";
+
 TEST_P(store_plans, reading_visits_the_partial_indexes_only) {
-  const auto plan = plan_of(
-      sql_.read, "0, '{5,20}', '{6,30}', 1000, '{k1,k2}', '{1,1}', '{10,10}', 200, 65536, 4000000");
+  const auto plan = plan_of(sql_.read, gaps_and_keys + few_of_some_keys +
+                                           "200, 1700000000000000, 5, 1000, 65536, 4000000");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
+  EXPECT_THAT(plan, testing::HasSubstr("hashed SubPlan"));
   EXPECT_THAT(plan, testing::Not(testing::HasSubstr("messages_pkey")));
   EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Seq Scan")));
   EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Bitmap")));
+}
+
+TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
+  // Ten above the frontier and in each gap, the second thousand of ids for the keys, a hundred that
+  // are scheduled too far ahead, ten that are due and the first that is not.
+  const std::int64_t without_scan = 1100 + 2 * 10 + 10 + 100 + 10 + 1;
+  // The rows, and the index once more for where the scan ended.
+  const std::int64_t scan = 300 + 300;
+  const auto due_at = db_.value(
+      "SELECT coalesce((extract(epoch FROM min(due_at)) * 1000000)::bigint::text, 'NULL') "
+      "FROM \"outbox\".messages");
+  for (const std::string& due_after : {std::string("NULL, NULL"), due_at + ", 15000"}) {
+    const std::string rest = "10, " + due_after + ", 1000, 65536, 4000000";
+    EXPECT_LE(visited_by(sql_.read, gaps_and_keys + few_of_some_keys + rest), without_scan + scan);
+    EXPECT_LE(visited_by(sql_.read, gaps_and_keys + few_of_all_rows + rest), without_scan + scan);
+    EXPECT_LE(visited_by(sql_.read, gaps_and_keys + "NULL, 1, 1, '{}', '{}', '{}', '{}', " + rest),
+              without_scan);
+  }
 }
 
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {
@@ -87,16 +147,21 @@ TEST_P(store_plans, writing_goes_by_primary_key_in_the_order_of_its_arrays) {
       "'{1,2}', '{00000000-0000-0000-0000-000000000001,00000000-0000-0000-0000-000000000002}'";
   for (const auto& plan :
        {plan_of(sql_.mark_sent, refs), plan_of(sql_.delete_sent, refs),
-        plan_of(sql_.decide, "1, " + refs + ", '{t,f}', '{1,2}', '{a,b}'"),
-        plan_of(sql_.load_bodies, refs), plan_of(sql_.purge, "0, 1000, 1000, 1000")}) {
+        plan_of(sql_.decide, "1, " + refs + ", '{0,1}', '{dead,deferred}', '{1,2}', '{a,b}'"),
+        plan_of(sql_.load_bodies, refs), plan_of(sql_.purge, "0, 1000, 1000, 1000, true")}) {
     EXPECT_THAT(plan, testing::HasSubstr("messages_pkey"));
     EXPECT_THAT(plan, testing::HasSubstr("Nested Loop"));
     EXPECT_THAT(plan, testing::Not(testing::ContainsRegex("Seq Scan on messages")));
   }
 }
 
-TEST_P(store_plans, failed_rows_are_found_without_the_scheduled_ones) {
-  EXPECT_THAT(plan_of(sql_.load_failed, "1000"), testing::HasSubstr("messages_failed"));
+TEST_P(store_plans, failed_rows_are_found_without_the_scheduled_ones_and_the_dead_without_a_key) {
+  for (const std::string values : {"0, false, 100", "0, true, 100", "20000, true, 100"}) {
+    const auto plan = plan_of(sql_.load_failed, values);
+    EXPECT_THAT(plan, testing::HasSubstr("messages_failed"));
+    EXPECT_THAT(plan, testing::HasSubstr("messages_dead"));
+    EXPECT_LE(visited_by(sql_.load_failed, values), 200);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(whatever_the_statistics_say, store_plans, testing::ValuesIn(states()),

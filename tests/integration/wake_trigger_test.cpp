@@ -135,6 +135,30 @@ TEST_F(wake_trigger, two_outboxes_in_one_database_do_not_wake_each_other) {
   writer.must(insert);
   EXPECT_THAT(relay.notifications(), ElementsAre("outboxd_outbox:"));
   EXPECT_THAT(other.notifications(), IsEmpty());
+
+  const auto dead = database.owner().must(
+      "INSERT INTO \"My Outbox\".messages (payload, status) VALUES ('x', 'dead') RETURNING id");
+  other.notifications();
+  database.owner().must("SELECT \"My Outbox\".retry(" + dead + ")");
+  EXPECT_THAT(relay.notifications(), IsEmpty());
+  EXPECT_THAT(other.notifications(), ElementsAre("outboxd_My Outbox:"));
+}
+
+TEST_F(wake_trigger,
+       what_an_operator_does_with_a_dead_row_is_told_whether_or_not_the_relay_is_idle) {
+  auto people = database.as("outbox_operator");
+  auto owner = database.owner();
+  for (const std::string action : {"retry", "discard"}) {
+    const auto call = "SELECT outbox." + action + "(" +
+                      owner.must(
+                          "INSERT INTO outbox.messages (payload, status) "
+                          "VALUES ('x', 'dead') RETURNING id") +
+                      ")";
+    EXPECT_EQ(people.must(call), "t");
+    EXPECT_THAT(relay.notifications(), ElementsAre("outboxd_outbox:")) << action;
+    EXPECT_EQ(people.must(call), "f");
+    EXPECT_THAT(relay.notifications(), IsEmpty()) << "nothing was done";
+  }
 }
 
 // As the trigger and the relay compute it; the oid of a table may be above 2^31.

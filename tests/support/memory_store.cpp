@@ -3,7 +3,7 @@
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
-#include <tuple>
+#include <functional>
 #include <utility>
 
 namespace outboxd::tests {
@@ -17,18 +17,51 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::size_t last_error_limit = 1000;
+constexpr std::size_t too_late_limit = 100;
 
-// Bodies in the order of the parts, as long as they fit.
-void keep_inline_bodies(outbox::read_answer& answer, const outbox::read_request& request) {
+// Bodies and headers in the order of the parts, as long as they fit.
+void keep_what_is_inline(outbox::read_answer& answer, const outbox::read_request& request) {
   std::size_t running = 0;
-  for (auto* part : {&answer.rows, &answer.skipped, &answer.due}) {
+  const auto strip = [](message& m) {
+    m.body_loaded = false;
+    m.body.clear();
+    m.headers.reset();
+  };
+  for (auto* part : {&answer.rows, &answer.skipped, &answer.due, &answer.below}) {
     for (auto& m : *part) {
-      const bool small = m.body_size <= request.inline_row_bytes;
-      if (small) running += m.body_size;
-      m.body_loaded = small && running <= request.inline_total_bytes;
-      if (!m.body_loaded) m.body.clear();
+      const auto size = m.body_size + m.headers_size;
+      const bool small = size <= request.inline_row_bytes;
+      if (small) running += size;
+      if (!small || running > request.inline_total_bytes) strip(m);
     }
   }
+  std::ranges::for_each(answer.too_late, strip);
+}
+
+microseconds since_epoch(memory_store::time_point t) {
+  return duration_cast<microseconds>(t.time_since_epoch());
+}
+
+outbox::due_position place_of(const message& m) {
+  return {m.due_at, m.ref.id};
+}
+
+row_status status_after(const outbox::decision& d) {
+  if (d.what == outbox::fate::pending) return row_status::pending;
+  return d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
+}
+
+bool goes_to(const message& m, const outbox::destination& d) {
+  return m.exchange == d.exchange && (!d.routing_key || m.routing_key == *d.routing_key);
+}
+
+bool asked_for(const message& m, const outbox::scan& scan) {
+  if (!scan.keys.empty()) {
+    return m.ordering_key && std::ranges::find(scan.keys, *m.ordering_key) != scan.keys.end();
+  }
+  return m.ordering_key || std::ranges::none_of(scan.without, [&](const outbox::destination& d) {
+           return goes_to(m, d);
+         });
 }
 
 }  // namespace
@@ -60,6 +93,7 @@ row_ref memory_store::insert(transaction by, message data, std::optional<time_po
   }
   ++next_message_;
   row.data.body_size = row.data.body.size();
+  row.data.headers_size = row.data.headers ? row.data.headers->size() : 0;
   row.data.created_at = now_;
   row.data.attempts = 0;
   row.not_before = not_before;
@@ -146,6 +180,8 @@ message memory_store::seen_now(const memory_row& row) const {
   message m = row.data;
   m.body_loaded = true;
   m.age = duration_cast<microseconds>(now_ - m.created_at);
+  if (row.failing_since) m.failing_for = duration_cast<microseconds>(now_ - *row.failing_since);
+  if (row.due_at) m.due_at = since_epoch(*row.due_at);
   return m;
 }
 
@@ -180,23 +216,48 @@ outbox::read_answer memory_store::run_read(const outbox::read_request& request) 
     std::ranges::move(rows, std::back_inserter(answer.skipped));
   }
 
-  std::vector<const memory_row*> due;
-  for (const auto& [id, row] : rows_) {
-    if (row.status != row_status::deferred || !visible(row)) continue;
-    if (*row.due_at <= now_) {
-      due.push_back(&row);
-    } else {
-      const auto in = duration_cast<milliseconds>(*row.due_at - now_);
-      answer.next_due_in = std::min(answer.next_due_in.value_or(in), in);
+  if (request.below) run_scan(*request.below, request.frontier, answer);
+  run_deferred(request, answer);
+  keep_what_is_inline(answer, request);
+  return answer;
+}
+
+void memory_store::run_scan(const outbox::scan& scan, std::int64_t frontier,
+                            outbox::read_answer& answer) const {
+  answer.below_to = frontier;
+  std::size_t visited = 0;
+  for (auto it = rows_.upper_bound(scan.after); it != rows_.end() && it->first <= frontier; ++it) {
+    if (it->second.status != row_status::pending || !visible(it->second)) continue;
+    ++visited;
+    if (asked_for(it->second.data, scan)) answer.below.push_back(seen_now(it->second));
+    if (visited == scan.visited || answer.below.size() == scan.rows) {
+      answer.below_to = it->first;
+      return;
     }
   }
-  std::ranges::sort(due, {},
-                    [](const memory_row* r) { return std::tuple(*r->due_at, r->data.ref.id); });
-  if (due.size() > request.due_limit) due.resize(request.due_limit);
-  for (const auto* row : due) answer.due.push_back(seen_now(*row));
+}
 
-  keep_inline_bodies(answer, request);
-  return answer;
+void memory_store::run_deferred(const outbox::read_request& request,
+                                outbox::read_answer& answer) const {
+  answer.now = since_epoch(now_);
+  for (const auto& [id, row] : rows_) {
+    if (row.status != row_status::deferred || !visible(row)) continue;
+    const auto m = seen_now(row);
+    if (m.due_at <= answer.now) {
+      if (!request.due_after || place_of(m) > *request.due_after) answer.due.push_back(m);
+      continue;
+    }
+    const auto in = m.due_at - answer.now;
+    const auto in_ms = duration_cast<milliseconds>(in);
+    answer.next_due_in = std::min(answer.next_due_in.value_or(in_ms), in_ms);
+    if (request.max_delay > milliseconds(0) && m.attempts == 0 && in > request.max_delay) {
+      answer.too_late.push_back(m);
+    }
+  }
+  std::ranges::sort(answer.due, {}, place_of);
+  if (answer.due.size() > request.due_limit) answer.due.resize(request.due_limit);
+  std::ranges::sort(answer.too_late, std::greater{}, place_of);
+  if (answer.too_late.size() > too_late_limit) answer.too_late.resize(too_late_limit);
 }
 
 void memory_store::read(outbox::read_request request, handler<outbox::read_answer> done) {
@@ -222,21 +283,21 @@ void memory_store::load_bodies(std::vector<row_ref> rows,
   });
 }
 
-void memory_store::load_failed(std::int64_t /*after*/, bool /*dead_too*/, std::size_t limit,
+void memory_store::load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                                handler<std::vector<outbox::failed_row>> done) {
   answer<std::vector<outbox::failed_row>>("load_failed", std::move(done), [&] {
-    const auto rows = select(limit, [](const memory_row& row) {
-      return row.status == row_status::deferred && row.data.attempts > 0;
-    });
     std::vector<outbox::failed_row> failed;
-    failed.reserve(rows.size());
-    for (const auto& m : rows)
-      failed.push_back({m.ref, false, m.exchange, m.routing_key, m.ordering_key});
+    for (auto it = rows_.upper_bound(after); it != rows_.end() && failed.size() < limit; ++it) {
+      const auto& row = it->second;
+      const auto& m = row.data;
+      const bool waits = row.status == row_status::deferred && m.attempts > 0;
+      const bool dead = row.status == row_status::dead && m.ordering_key;
+      if (!visible(row) || !(waits || (dead_too && dead))) continue;
+      failed.push_back({m.ref, dead, m.exchange, m.routing_key, m.ordering_key});
+    }
     return failed;
   });
 }
-
-// ---------------------------------------------------------------------------------------- writing
 
 void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   answer<std::size_t>("settle", std::move(done), [&] {
@@ -262,10 +323,17 @@ void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> deci
     std::vector<row_ref> changed;
     if (epoch != epoch_) return changed;
     for (const auto& d : decisions) {
-      auto* row = open_row(d.ref);
-      if (row == nullptr) continue;
+      auto* row = undecided_row(d);
+      if (row == nullptr) {
+        if (is_decided(d)) changed.push_back(d.ref);
+        continue;
+      }
       changed.push_back(d.ref);
-      row->status = d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
+      row->status = status_after(d);
+      if (d.what == outbox::fate::pending) {
+        row->due_at.reset();
+        continue;
+      }
       row->due_at = d.what == outbox::fate::dead ? now_ : now_ + d.retry_in;
       if (!row->failing_since) row->failing_since = now_;
       ++row->data.attempts;
@@ -273,6 +341,20 @@ void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> deci
     }
     return changed;
   });
+}
+
+// The row as it is before the decision, or null.
+memory_row* memory_store::undecided_row(const outbox::decision& d) {
+  auto* row = open_row(d.ref);
+  return row != nullptr && row->data.attempts == d.attempts ? row : nullptr;
+}
+
+// Whether the row is as the decision leaves it.
+bool memory_store::is_decided(const outbox::decision& d) const {
+  const auto* row = find(d.ref.id);
+  return row != nullptr && row->data.ref == d.ref && row->status == status_after(d) &&
+         row->data.attempts == d.attempts + 1 &&
+         row->last_error == d.last_error.substr(0, last_error_limit);
 }
 
 outbox::backlog memory_store::run_measure() const {

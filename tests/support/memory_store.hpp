@@ -91,6 +91,10 @@ class memory_store final : public outbox::store {
   bool visible(const memory_row& row) const { return !open_.contains(row.written_by); }
   outbox::message seen_now(const memory_row& row) const;
   outbox::read_answer run_read(const outbox::read_request& request) const;
+  void run_scan(const outbox::scan& scan, std::int64_t frontier, outbox::read_answer& answer) const;
+  void run_deferred(const outbox::read_request& request, outbox::read_answer& answer) const;
+  memory_row* undecided_row(const outbox::decision& d);
+  bool is_decided(const outbox::decision& d) const;
   outbox::backlog run_measure() const;
 
   boost::asio::any_io_executor executor_;

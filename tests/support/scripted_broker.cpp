@@ -111,9 +111,15 @@ class connection final : public broker_side {
   }
 
   void tune(std::uint16_t heartbeat) override {
-    send(method_frame(0, method::id(10, 30), bytes().u16(2047).u32(131'072).u16(heartbeat)));
+    ask_to_tune(2047, 131'072, heartbeat);
     expect(method::tune_ok);
     expect(method::connection_open);
+  }
+
+  void ask_to_tune(std::uint16_t channel_max, std::uint32_t frame_max,
+                   std::uint16_t heartbeat) override {
+    send(method_frame(0, method::id(10, 30),
+                      bytes().u16(channel_max).u32(frame_max).u16(heartbeat)));
   }
 
   void open() override {
@@ -160,6 +166,13 @@ class connection final : public broker_side {
     }
   }
 
+  how_it_ended wait_until_hung_up(std::chrono::milliseconds limit) override {
+    pollfd hung_up{socket_.native_handle(), POLLRDHUP, 0};
+    if (::poll(&hung_up, 1, static_cast<int>(limit.count())) == 0)
+      throw unexpected("the client is still there");
+    return (hung_up.revents & POLLERR) != 0 ? how_it_ended::reset : how_it_ended::closed;
+  }
+
   void send(std::string_view what) override {
     error_code e;
     if (tls_) {
@@ -171,6 +184,12 @@ class connection final : public broker_side {
   }
 
   void cut() override { stop(); }
+
+  void reset() override {
+    sockaddr nobody{};
+    nobody.sa_family = AF_UNSPEC;  // dissolves the association
+    ::connect(socket_.native_handle(), &nobody, sizeof nobody);
+  }
 
  private:
   void receive(char* into, std::size_t size) {

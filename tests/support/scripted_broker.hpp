@@ -58,6 +58,9 @@ class broker_side {
   // Handshake steps, and all of them at once up to and including confirm.select-ok.
   virtual void greet(std::string_view mechanisms = "PLAIN AMQPLAIN") = 0;
   virtual void tune(std::uint16_t heartbeat) = 0;
+  // Only the question, with any limits.
+  virtual void ask_to_tune(std::uint16_t channel_max, std::uint32_t frame_max,
+                           std::uint16_t heartbeat) = 0;
   virtual void open() = 0;
   // Answers the opening of the confirm channel alone.
   virtual void open_confirm_channel() = 0;
@@ -80,6 +83,8 @@ class broker_side {
   virtual std::size_t take_until_quiet(std::chrono::milliseconds limit) = 0;
   // Takes and throws away what comes until the client ends the connection.
   virtual how_it_ended wait_for_the_end() = 0;
+  // The same without taking anything.
+  virtual how_it_ended wait_until_hung_up(std::chrono::milliseconds limit) = 0;
 
   virtual void send(std::string_view bytes) = 0;
   void ack(std::uint64_t tag, bool multiple = false);
@@ -89,7 +94,8 @@ class broker_side {
   void close_connection(int code, std::string_view text);
   void close_channel(std::uint16_t channel, int code, std::string_view text);
   void heartbeat();
-  virtual void cut() = 0;  // without a word
+  virtual void cut() = 0;    // without a word
+  virtual void reset() = 0;  // the same by RST
 };
 
 struct broker_certificate {

@@ -29,14 +29,18 @@ class scripted_publisher final : public relay::publisher {
     outbox::message row;  // as it was then
   };
 
-  explicit scripted_publisher(std::size_t lanes) : lanes_(lanes) {}
+  explicit scripted_publisher(std::size_t lanes) : lanes_(lanes + 1) {}
 
   // ---- the seam
 
-  std::size_t lanes() const override { return lanes_.size(); }
+  std::size_t lanes() const override { return lanes_.size() - 1; }
   void start(relay::publisher_events& events) override {
     assert(events_ == nullptr);
     events_ = &events;
+  }
+  void want_quarantine(bool wanted) override {
+    assert(wanted || lanes_.back().unconfirmed.empty());
+    quarantine_wanted_ = wanted;
   }
   void publish(relay::lane_id lane, const outbox::message& row) override {
     lane_state& l = lanes_.at(lane);
@@ -53,6 +57,8 @@ class scripted_publisher final : public relay::publisher {
   const std::vector<published>& all() const { return all_; }
   const lane_state& lane(relay::lane_id id) const { return lanes_.at(id); }
   bool started() const { return events_ != nullptr; }
+  relay::lane_id quarantine() const { return lanes(); }
+  bool quarantine_wanted() const { return quarantine_wanted_; }
   bool stop_wanted() const { return !stopping_.empty(); }
   // Ids in the order in which they were published.
   std::vector<std::int64_t> ids() const {
@@ -117,7 +123,8 @@ class scripted_publisher final : public relay::publisher {
     return ref;
   }
 
-  std::vector<lane_state> lanes_;
+  std::vector<lane_state> lanes_;  // the quarantine is the last
+  bool quarantine_wanted_ = false;
   std::vector<published> all_;
   relay::publisher_events* events_ = nullptr;
   std::vector<std::function<void()>> stopping_;

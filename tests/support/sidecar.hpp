@@ -23,6 +23,7 @@ class sidecar {
   // It leads and every lane is open. Throws with its log when that takes more than half a minute.
   void await_ready();
 
+  pid_t pid() const { return process_->pid(); }
   bool running() { return process_->running(); }
   void kill(int signal) { process_->kill(signal); }
   std::optional<exit_status> wait(std::chrono::milliseconds limit) { return process_->wait(limit); }
@@ -36,7 +37,6 @@ class sidecar {
   // absent.
   double metric(const std::string& sample) const;
 
-  pid_t pid() const { return process_->pid(); }
   std::size_t resident_bytes() const;
 
  private:

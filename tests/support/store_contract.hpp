@@ -2,5 +2,8 @@
 // store_contract with a harness_factory.
 #pragma once
 
+#include "tests/support/store_contract_bodies.hpp"
+#include "tests/support/store_contract_deferred.hpp"
 #include "tests/support/store_contract_reading.hpp"
+#include "tests/support/store_contract_scan.hpp"
 #include "tests/support/store_contract_writing.hpp"

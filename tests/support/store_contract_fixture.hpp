@@ -60,8 +60,9 @@ class store_contract : public testing::TestWithParam<harness_factory> {
     return r;
   }
   static outbox::decision deferred(outbox::row_ref ref,
-                                   std::chrono::milliseconds in = std::chrono::hours(1)) {
-    return {ref, 0, outbox::fate::deferred, in, "returned"};
+                                   std::chrono::milliseconds in = std::chrono::hours(1),
+                                   int attempts = 0) {
+    return {ref, attempts, outbox::fate::deferred, in, "returned"};
   }
   static outbox::decision dead(outbox::row_ref ref) {
     return {ref, 0, outbox::fate::dead, {}, "refused"};
@@ -78,9 +79,10 @@ class store_contract : public testing::TestWithParam<harness_factory> {
                [&](auto done) { world_->subject().load_bodies(rows, done); })
         .value();
   }
-  std::vector<outbox::failed_row> load_failed(std::size_t limit) {
+  std::vector<outbox::failed_row> load_failed(std::size_t limit, std::int64_t after = 0,
+                                              bool dead_too = false) {
     return answer_of<std::vector<outbox::failed_row>>(
-               [&](auto done) { world_->subject().load_failed(0, false, limit, done); })
+               [&](auto done) { world_->subject().load_failed(after, dead_too, limit, done); })
         .value();
   }
   std::size_t settle(std::vector<outbox::row_ref> rows) {

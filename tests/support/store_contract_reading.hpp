@@ -1,4 +1,4 @@
-// What read(), load_bodies() and load_failed() promise. See store_contract.hpp.
+// What read() promises of rows above the frontier, in gaps and of keys. See store_contract.hpp.
 #pragma once
 
 #include "tests/support/store_contract_fixture.hpp"
@@ -53,8 +53,10 @@ TEST_P(store_contract, every_column_arrives) {
   EXPECT_EQ(got.priority, row.priority);
   EXPECT_EQ(got.expiration_ms, row.expiration_ms);
   EXPECT_EQ(got.headers, row.headers);
+  EXPECT_EQ(got.headers_size, row.headers->size());
   EXPECT_EQ(got.mandatory, row.mandatory);
   EXPECT_EQ(got.attempts, 0);
+  EXPECT_EQ(got.failing_for, 0us);
   EXPECT_LT(world().now() - got.created_at, 1min);
   EXPECT_GE(got.age, 0us);
   EXPECT_LT(got.age, 1min);
@@ -192,118 +194,9 @@ TEST_P(store_contract, keys_may_contain_anything) {
   }
 }
 
-TEST_P(store_contract, a_scheduled_row_waits_until_it_is_due) {
-  const auto ref = world().insert(text_row("later"), world().now() + 1h);
-  world().insert(text_row("much later"), world().now() + 2h);
-  auto answer = read();
-  EXPECT_TRUE(answer.rows.empty());
-  EXPECT_TRUE(answer.due.empty());
-  ASSERT_TRUE(answer.next_due_in.has_value());
-  EXPECT_LE(*answer.next_due_in, 1h);
-  EXPECT_GT(*answer.next_due_in, 59min);
-
-  world().grow_older(90min);
-  answer = read();
-  ASSERT_EQ(ids(answer.due), std::vector{ref.id});
-  EXPECT_EQ(answer.due[0].attempts, 0);
-  ASSERT_TRUE(answer.next_due_in.has_value());
-  EXPECT_LE(*answer.next_due_in, 30min);
-}
-
-TEST_P(store_contract, due_rows_come_earliest_first_and_those_of_one_instant_by_id) {
-  const auto noon = world().now() + 1h;
-  world().insert(text_row("last"), noon + 1s);
-  world().insert(text_row("a"), noon);
-  world().insert(text_row("b"), noon);
-  world().insert(text_row("first"), noon - 1s);
-  world().grow_older(2h);
-  EXPECT_EQ(bodies(read().due), (std::vector<std::string>{"first", "a", "b", "last"}));
-  auto request = everything();
-  request.due_limit = 2;
-  EXPECT_EQ(bodies(read(request).due), (std::vector<std::string>{"first", "a"}));
-  request.due_limit = 0;
-  EXPECT_TRUE(read(request).due.empty());
-}
-
 TEST_P(store_contract, a_not_before_in_the_past_is_an_ordinary_row) {
   const auto ref = world().insert(text_row("now"), world().now() - 1h);
   EXPECT_EQ(ids(read().rows), std::vector{ref.id});
-}
-
-TEST_P(store_contract, large_bodies_stay_behind) {
-  const auto small = world().insert(text_row("small"));
-  const auto large = world().insert(text_row(std::string(5000, 'x')));
-  auto request = everything();
-  request.inline_row_bytes = 4999;
-  const auto rows = read(request).rows;
-  ASSERT_EQ(ids(rows), (std::vector{small.id, large.id}));
-  EXPECT_TRUE(rows[0].body_loaded);
-  EXPECT_FALSE(rows[1].body_loaded);
-  EXPECT_EQ(rows[1].body, "");
-  EXPECT_EQ(rows[1].body_size, 5000u);
-}
-
-TEST_P(store_contract, bodies_come_along_as_long_as_they_fit_together) {
-  const auto frontier = world().insert(text_row("0123456789", "k"));
-  world().insert(text_row("0123456789"));
-  world().insert(text_row(std::string(1000, 'x')));  // not a candidate, does not count
-  world().insert(text_row("0123456789"));
-  world().insert(text_row("due"), world().now() + 1h);
-  world().grow_older(2h);
-  auto request = everything();
-  request.frontier = frontier.id;
-  request.keys = {{"k", frontier.id, 1}};
-  request.inline_row_bytes = 100;
-  request.inline_total_bytes = 29;
-  const auto answer = read(request);
-  ASSERT_EQ(answer.rows.size(), 3u);
-  EXPECT_TRUE(answer.rows[0].body_loaded);
-  EXPECT_FALSE(answer.rows[1].body_loaded);
-  EXPECT_TRUE(answer.rows[2].body_loaded);
-  ASSERT_EQ(answer.skipped.size(), 1u);
-  EXPECT_FALSE(answer.skipped[0].body_loaded);
-  ASSERT_EQ(answer.due.size(), 1u);
-  EXPECT_FALSE(answer.due[0].body_loaded);
-}
-
-TEST_P(store_contract, bodies_are_loaded_for_rows_that_still_wait) {
-  auto binary = text_row(std::string("\0\xff", 2));
-  binary.is_binary = true;
-  const auto a = world().insert(text_row(std::string(100000, 'a')));
-  const auto b = world().insert(binary);
-  const auto gone = world().insert(text_row("gone"));
-  const auto sent = world().insert(text_row("sent"));
-  auto stranger = world().insert(text_row("other"));
-  stranger.message_id.data[0] ^= 1;
-  world().erase(gone.id);
-  settle({sent});
-  const auto loaded = load_bodies({b, gone, a, sent, stranger});
-  ASSERT_EQ(loaded.size(), 2u);
-  EXPECT_EQ(loaded[0].ref, b);
-  EXPECT_EQ(loaded[0].body, binary.body);
-  EXPECT_EQ(loaded[1].ref, a);
-  EXPECT_EQ(loaded[1].body, std::string(100000, 'a'));
-  EXPECT_TRUE(load_bodies({}).empty());
-}
-
-TEST_P(store_contract, failed_rows_are_those_that_wait_after_a_failure) {
-  const auto epoch = world().take_lead();
-  auto row = text_row("a", "k");
-  row.exchange = "e";
-  const auto a = world().insert(row);
-  const auto b = world().insert(text_row("b"));
-  world().insert(text_row("scheduled"), world().now() + 1h);
-  const auto killed = world().insert(text_row("dead"));
-  decide(epoch, {deferred(b), deferred(a), dead(killed)});
-  auto failed = load_failed(10);
-  ASSERT_EQ(failed.size(), 2u);
-  EXPECT_EQ(failed[0].ref, a);
-  EXPECT_EQ(failed[0].exchange, "e");
-  EXPECT_EQ(failed[0].routing_key, "q");
-  EXPECT_EQ(failed[0].ordering_key, "k");
-  EXPECT_EQ(failed[1].ref, b);
-  EXPECT_FALSE(failed[1].ordering_key.has_value());
-  EXPECT_EQ(load_failed(1).size(), 1u);
 }
 
 }  // namespace outboxd::tests

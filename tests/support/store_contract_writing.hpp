@@ -78,7 +78,7 @@ TEST_P(store_contract, a_deferred_row_counts_its_attempt_and_comes_back_when_due
   const auto due = read().due;
   ASSERT_EQ(ids(due), std::vector{a.id});
   EXPECT_EQ(due[0].attempts, 1);
-  EXPECT_EQ(decide(epoch, {deferred(a, 1h)}), std::vector{a});
+  EXPECT_EQ(decide(epoch, {deferred(a, 1h, 1)}), std::vector{a});
   EXPECT_EQ(state_of(a).attempts, 2);
   EXPECT_TRUE(read().due.empty());
 }
@@ -112,6 +112,41 @@ TEST_P(store_contract, a_decision_answers_with_the_rows_it_changed) {
   world().erase(c.id);
   EXPECT_EQ(decide(epoch, {deferred(c), deferred(b), deferred(a)}), std::vector{a});
   EXPECT_TRUE(decide(epoch, {}).empty());
+}
+
+TEST_P(store_contract, a_decision_about_a_row_that_has_changed_since_changes_nothing) {
+  const auto a = world().insert(text_row("a"));
+  const auto epoch = world().take_lead();
+  decide(epoch, {deferred(a)});
+  auto other = deferred(a);
+  other.last_error = "nacked";
+  EXPECT_TRUE(decide(epoch, {other}).empty()) << "it was read before it failed";
+  EXPECT_TRUE(decide(epoch, {dead(a)}).empty());
+  EXPECT_TRUE(decide(epoch, {deferred(a, 1h, 2)}).empty());
+  EXPECT_EQ(state_of(a).attempts, 1);
+  EXPECT_EQ(state_of(a).last_error, "returned");
+}
+
+TEST_P(store_contract, a_decision_repeated_changes_nothing_twice_and_answers_as_before) {
+  const auto waits = world().insert(text_row("a"));
+  const auto died = world().insert(text_row("b"));
+  const auto epoch = world().take_lead();
+  auto long_error = deferred(waits, 1h);
+  long_error.last_error = std::string(2000, 'e');
+  const std::vector decisions{long_error, dead(died)};
+  EXPECT_EQ(decide(epoch, decisions), (std::vector{waits, died}));
+  world().grow_older(30min);
+  EXPECT_EQ(decide(epoch, decisions), (std::vector{waits, died}));
+  EXPECT_EQ(state_of(waits).attempts, 1);
+  EXPECT_EQ(state_of(died).attempts, 1);
+  EXPECT_EQ(state_of(died).status, "dead");
+  world().grow_older(31min);
+  EXPECT_EQ(ids(read().due), std::vector{waits.id}) << "an hour after the first, not the second";
+
+  EXPECT_EQ(settle({waits}), 1u);
+  EXPECT_TRUE(decide(epoch, {long_error}).empty());
+  world().take_lead();
+  EXPECT_TRUE(decide(epoch, {dead(died)}).empty());
 }
 
 TEST_P(store_contract, an_error_text_is_kept_up_to_a_thousand_bytes) {

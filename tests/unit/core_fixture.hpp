@@ -26,7 +26,10 @@ inline outbox::message message(std::int64_t id, std::optional<std::string> key =
 
 class core_test : public testing::Test {
  protected:
-  core_test() { core_.lane_opened(0); }
+  core_test() {
+    core_.lane_opened(0);
+    core_.lane_opened(quarantine);
+  }
 
   void lead(std::int64_t epoch = 7) {
     core_.lead_gained(epoch, now_);
@@ -63,12 +66,26 @@ class core_test : public testing::Test {
     a.snap = {.xmin = 100, .next_xid = 100};
     a.rows = std::move(rows);
     a.due = std::move(due);
+    for (outbox::message& m : a.due) m.due_at = 1us;  // some time ago
+    core_.read_answered(std::move(a), now_);
+    poll();
+  }
+
+  // Answers a read that walks over skipped rows: all of them.
+  void read_below(std::vector<outbox::message> rows) {
+    const auto asked = take<do_read>();
+    ASSERT_TRUE(asked && asked->request.below) << "no walk was asked for";
+    outbox::read_answer a;
+    a.snap = {.xmin = 100, .next_xid = 100};
+    a.below = std::move(rows);
+    a.below_to = asked->request.frontier;
     core_.read_answered(std::move(a), now_);
     poll();
   }
 
   void lands(std::int64_t id, verdict what, doubt why = doubt::none, int code = 0) {
-    core_.landed({.ref = message(id).ref, .what = what, .why = why, .code = code, .text = "text"});
+    core_.landed({.ref = message(id).ref, .what = what, .why = why, .code = code, .text = "text"},
+                 now_);
     poll();
   }
 
@@ -86,6 +103,7 @@ class core_test : public testing::Test {
     return o;
   }
 
+  static constexpr lane_id quarantine = 1;
   core core_{small(), 1, [] { return 0.5; }};
   time_point now_{1h};
   std::vector<action> todo_;

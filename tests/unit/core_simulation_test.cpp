@@ -27,9 +27,9 @@ class simulation {
             o, lanes, [this] { return std::uniform_real_distribution<>(0, 1)(w_.luck); },
             // Little memory, so that keys are crowded out and read further later.
             seed % 3 == 0 ? 1'024 : 1),
-        lanes_(lanes) {
+        lanes_(lanes + 1) {
     gain_lead();
-    for (lane_id l = 0; l < lanes; ++l) core_.lane_opened(l);
+    for (lane_id l = 0; l <= lanes; ++l) core_.lane_opened(l);
   }
 
   void run(int steps) {
@@ -39,7 +39,7 @@ class simulation {
       if (w_.faults && w_.outages && w_.chance(1)) lose_lead();
       if (!core_.leading() && w_.chance(30)) gain_lead();
       step_statements();
-      for (lane_id l = 0; l < lanes; ++l) step_lane(l);
+      for (lane_id l = 0; l <= lanes; ++l) step_lane(l);
       poll();
     }
   }
@@ -52,7 +52,7 @@ class simulation {
       if (!w_.transactions.empty()) end_transactions();
       if (!core_.leading()) gain_lead();
       step_statements();
-      for (lane_id l = 0; l < lanes; ++l) step_lane(l);
+      for (lane_id l = 0; l <= lanes; ++l) step_lane(l);
       poll();
     }
   }
@@ -109,7 +109,7 @@ class simulation {
     for (action& a : todo) {
       if (auto* r = std::get_if<do_read>(&a)) read_.asked = std::move(r->request);
       if (auto* l = std::get_if<do_load_bodies>(&a)) load_.asked = std::move(l->rows);
-      if (auto* h = std::get_if<do_load_failed>(&a)) holds_.asked = h->limit;
+      if (auto* h = std::get_if<do_load_failed>(&a)) holds_.asked = *h;
       if (auto* s = std::get_if<do_settle>(&a)) settle_.asked = std::move(s->rows);
       if (auto* d = std::get_if<do_decide>(&a)) decide_.asked = std::move(*d);
       if (auto* p = std::get_if<do_publish>(&a)) publish(*p->what);
@@ -153,7 +153,7 @@ class simulation {
       for (const auto& ref : refs) bodies.push_back({ref, "body", std::nullopt});
       return [this, bodies] { core_.bodies_loaded(bodies, w_.now); };
     });
-    step(holds_, [this](std::size_t) -> std::function<void()> {
+    step(holds_, [this](const do_load_failed&) -> std::function<void()> {
       if (fails()) return [this] { core_.failed_loaded(away(), w_.now); };
       std::vector<outbox::failed_row> failed;
       for (const auto& [id, r] : w_.table) {
@@ -181,6 +181,11 @@ class simulation {
           auto* r = w_.find(one.ref);
           if (r == nullptr || (r->state != status::pending && r->state != status::deferred))
             continue;
+          if (one.what == outbox::fate::pending) {
+            r->state = status::pending;
+            changed.push_back(one.ref);
+            continue;
+          }
           r->state = one.what == outbox::fate::dead ? status::dead : status::deferred;
           r->due_at = w_.now + one.retry_in;
           ++r->msg.attempts;
@@ -203,7 +208,7 @@ class simulation {
     }
     for (int n = w_.any(0, 4); n > 0 && !lane.written.empty(); --n) process(lane);
     if (w_.chance(50)) {
-      for (const outcome& o : std::exchange(lane.outcomes, {})) core_.landed(o);
+      for (const outcome& o : std::exchange(lane.outcomes, {})) core_.landed(o, w_.now);
     }
     if (w_.faults && w_.outages && w_.chance(1)) cut(id);
   }
@@ -233,14 +238,15 @@ class simulation {
     }
     lane.written.clear();
     lane.open = false;
-    core_.lane_closed(id);
     const bool channel = w_.chance(30);
+    core_.lane_closed(id, channel ? doubt::channel_closed : doubt::connection_lost, w_.now);
     for (const row_ref& ref : doubtful) {
       core_.landed({.ref = ref,
                     .what = verdict::unknown,
                     .why = channel ? doubt::channel_closed : doubt::connection_lost,
                     .code = 0,
-                    .text = {}});
+                    .text = {}},
+                   w_.now);
       poll();  // the driver does so between any two events
     }
   }
@@ -250,7 +256,7 @@ class simulation {
   std::vector<lane_model> lanes_;
   statement<outbox::read_request> read_;
   statement<std::vector<row_ref>> load_;
-  statement<std::size_t> holds_;
+  statement<do_load_failed> holds_;
   statement<std::vector<row_ref>> settle_;
   statement<do_decide> decide_;
 };

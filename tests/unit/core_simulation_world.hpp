@@ -137,20 +137,37 @@ struct world {
         a.next_due_in = std::min(a.next_due_in.value_or(in), in);
       }
     }
-    for (const auto& k : q.keys) {
-      std::size_t count = 0;
-      for (const auto& [id, r] : table) {
-        if (r.state != status::pending || r.msg.ordering_key != k.key || id < k.first ||
-            id > q.frontier)
-          continue;
-        if (count++ < k.limit) a.skipped.push_back(answered(r, q));
-      }
-    }
+    if (q.below) walk(*q.below, q, a);
     return a;
+  }
+
+  void walk(const outbox::scan& s, const outbox::read_request& q, outbox::read_answer& a) const {
+    std::size_t visited = 0;
+    a.below_to = q.frontier;
+    std::int64_t last = s.after;
+    for (const auto& [id, r] : table) {
+      if (r.state != status::pending || id <= s.after || id > q.frontier) continue;
+      if (a.below.size() == s.rows || visited == s.visited) {
+        a.below_to = last;
+        return;
+      }
+      ++visited;
+      last = id;
+      const bool asked =
+          s.keys.empty() || (r.msg.ordering_key && std::find(s.keys.begin(), s.keys.end(),
+                                                             *r.msg.ordering_key) != s.keys.end());
+      const bool left_out = s.keys.empty() && !r.msg.ordering_key &&
+                            std::any_of(s.without.begin(), s.without.end(), [&](const auto& d) {
+                              return d.exchange == r.msg.exchange &&
+                                     (!d.routing_key || *d.routing_key == r.msg.routing_key);
+                            });
+      if (asked && !left_out) a.below.push_back(answered(r, q));
+    }
   }
 
   static outbox::message answered(const table_row& r, const outbox::read_request& q) {
     outbox::message m = r.msg;
+    m.due_at = std::chrono::microseconds(r.state == status::deferred ? 1 : 0);
     m.body_loaded = q.inline_total_bytes > 0 && r.msg.ref.id % 7 != 0;  // some bodies are "large"
     if (!m.body_loaded) m.body.clear();
     return m;

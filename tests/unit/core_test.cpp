@@ -92,19 +92,27 @@ TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_it
   lands(1, verdict::confirmed);
   const auto next = take<do_read>();
   ASSERT_TRUE(next);
-  ASSERT_EQ(next->request.keys.size(), 1u);
-  EXPECT_EQ(next->request.keys[0].first, 2);
+  ASSERT_TRUE(next->request.below);
+  EXPECT_THAT(next->request.below->keys, ElementsAre("a"));
+  EXPECT_EQ(next->request.below->after, 1);
 }
 
-TEST_F(core_test, a_scheduled_row_that_is_due_does_not_overtake_rows_of_its_key_not_yet_read) {
+TEST_F(core_test, a_scheduled_row_that_is_due_before_its_turn_takes_its_place_among_the_pending) {
   lead();
   std::vector<outbox::message> backlog;
   for (std::int64_t id = 1; id <= 5; ++id) backlog.push_back(message(id));
   read(std::move(backlog), {message(9, "k")});  // row 8 of the key is behind the limit
   EXPECT_THAT(published(), ElementsAre(1, 2, 3, 4, 5));
-  read({message(8, "k")}, {message(9, "k")});
+  const auto d = take<do_decide>();
+  ASSERT_TRUE(d);
+  EXPECT_EQ(d->decisions.at(0).ref, message(9).ref);
+  EXPECT_EQ(d->decisions.at(0).what, outbox::fate::pending);
+  core_.decided(std::vector{message(9).ref}, now_);
+  poll();
+  read({message(8, "k"), message(9, "k")});
   EXPECT_THAT(published(), ElementsAre(8));
   lands(8, verdict::confirmed);
+  read_below({message(9, "k")});
   EXPECT_THAT(published(), ElementsAre(9));
 }
 
@@ -126,7 +134,7 @@ TEST_F(core_test, doubt_burns_no_attempt_and_the_row_goes_again_when_the_lane_is
   read({message(1), message(2)});
   published();
   lands(1, verdict::unknown, doubt::connection_lost);
-  core_.lane_closed(0);
+  core_.lane_closed(0, doubt::connection_lost, now_);
   EXPECT_FALSE(take<do_decide>());
   core_.lane_opened(0);
   poll();
@@ -191,19 +199,21 @@ TEST_F(core_test, large_bodies_are_read_only_as_far_as_the_budget_goes) {
   EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(3).ref));
 }
 
-TEST_F(core_test, it_reads_no_further_while_headers_fill_half_of_the_budget) {
+TEST_F(core_test, headers_count_like_bodies_and_are_loaded_with_them) {
   lead();
-  auto m = message(1);
-  m.headers = "{\"h\": \"" + std::string(300, 'x') + "\"}";
-  read({m});
-  pass(10ms);
-  EXPECT_FALSE(take<do_read>());
-  published();
-  lands(1, verdict::confirmed);
-  take<do_settle>();
-  core_.settled(std::size_t{1}, now_);
+  std::vector<outbox::message> rows{message(1), message(2)};
+  for (outbox::message& m : rows) {
+    m.body_loaded = false;
+    m.headers_size = 400;
+  }
+  read(std::move(rows));
+  EXPECT_THAT(take<do_load_bodies>()->rows, ElementsAre(message(1).ref));
+  const std::string headers(400, 'h');
+  core_.bodies_loaded(std::vector<outbox::loaded_body>{{message(1).ref, "{}", headers}}, now_);
   poll();
-  EXPECT_TRUE(take<do_read>());
+  EXPECT_THAT(published(), ElementsAre(1));
+  EXPECT_EQ(core_.bytes_in_memory(), 402u + 2u) << "of row 2 only what came with it";
+  EXPECT_FALSE(take<do_load_bodies>());
 }
 
 TEST_F(core_test, a_body_that_is_gone_from_the_table_takes_its_row_along) {

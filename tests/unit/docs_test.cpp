@@ -9,6 +9,7 @@
 #include <iterator>
 #include <regex>
 #include <set>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -128,6 +129,39 @@ TEST(docs, the_page_of_log_events_lists_what_is_logged) {
   EXPECT_THAT(difference(listed, logged), IsEmpty()) << "no longer logged";
 }
 
+// The last cell of a row that is not the head of its table or the line below that.
+std::vector<std::string> last_cells(const std::string& page) {
+  std::vector<std::string> cells;
+  std::istringstream lines(page);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.starts_with("| ") || line.ends_with("| test |")) continue;
+    const auto end = line.rfind(" |");
+    const auto begin = line.rfind("| ", end - 1) + 2;
+    cells.push_back(line.substr(begin, end - begin));
+  }
+  return cells;
+}
+
+TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
+  const auto page = content(root / "docs/operations/failures.md");
+  const auto cells = last_cells(page);
+  EXPECT_GT(cells.size(), 30u);
+  for (const auto& cell : cells) {
+    EXPECT_TRUE(!tests_named_in(cell).empty() || cell.starts_with("none: ") || cell == "planned")
+        << cell;
+  }
+  const auto events = found(page, std::regex(R"(`((?:amqp|database|lead|log|relay|row|schema|)"
+                                             R"(service)\.[a-z]+(?:_[a-z]+)?)`)"));
+  EXPECT_THAT(events, Not(IsEmpty()));
+  EXPECT_THAT(difference(events, events_listed_in(content(root / "docs/operations/events.md"))),
+              IsEmpty());
+  const auto metrics = found(page, std::regex(R"(`(outbox_[a-z_]+)[`{])"));
+  EXPECT_THAT(metrics, Not(IsEmpty()));
+  EXPECT_THAT(difference(metrics, found(content(root / "docs/reference/metrics.md"),
+                                        std::regex(R"(\| `(outbox_[a-z_]+)` \|)"))),
+              IsEmpty());
+}
+
 TEST(docs, what_is_looked_for_is_recognised) {
   EXPECT_THAT(tests_in("TEST_P(store_contract,\n       a_b) {\nTEST(docs, c_d) {"),
               ElementsAre("docs.c_d", "store_contract.a_b"));
@@ -138,6 +172,8 @@ TEST(docs, what_is_looked_for_is_recognised) {
   EXPECT_THAT(logged_events("log_.warn(\"a.b\"); write_log(base::severity::info, \"c.d_e\", {});"
                             "in_order(ok, \"basic.ack\", out); file.name \"a text. b\""),
               ElementsAre("a.b", "c.d_e"));
+  EXPECT_THAT(last_cells("| fault | test |\n|---|---|\n| a | none: b |\nno row"),
+              ElementsAre("none: b"));
   EXPECT_THAT(events_listed_in("| `row.dead` | x |\n`no.event`"), ElementsAre("row.dead"));
 }
 

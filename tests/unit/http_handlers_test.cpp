@@ -40,6 +40,17 @@ TEST(http_handlers, livez_does_not_look_at_dependencies) {
   EXPECT_EQ(answer({"GET", "/livez", ""}, nothing).status, 200u);
 }
 
+TEST(http_handlers, livez_names_a_database_thread_that_does_not_come_back) {
+  std::vector<outbox::db_call> calls{{"pg-read", "read", std::chrono::seconds(40), false}};
+  const http_source source{[] { return process_view{}; }, [](const relay::status&) { return ""; },
+                           [&] { return calls; }};
+  EXPECT_EQ(answer({"GET", "/livez", ""}, source).status, 200u) << "slow is not stuck";
+  calls.push_back({"pg-lead", "connect", std::chrono::seconds(640), true});
+  const auto reply = answer({"GET", "/livez", ""}, source);
+  EXPECT_EQ(reply.status, 503u);
+  EXPECT_EQ(reply.body, "stuck: pg-lead has not come back from connect for 640 s\n");
+}
+
 TEST(http_handlers, startupz_waits_for_the_start) {
   auto view = view_of(lead_state::connecting);
   EXPECT_EQ(get(view, "/startupz").status, 200u);
@@ -96,6 +107,54 @@ TEST(http_handlers, a_blocked_broker_is_not_a_closed_one) {
                     HasSubstr("[-]blocked not ok: the broker blocks connection 0: low on memory")));
 }
 
+TEST(http_handlers, a_slow_statement_is_named) {
+  auto view = view_of(lead_state::leading);
+  view.database_calls = {{"pg-read", "read", std::chrono::seconds(12), false},
+                         {"pg-write", "settle", std::chrono::milliseconds(3), false}};
+  EXPECT_THAT(get(view, "/readyz?verbose").body,
+              HasSubstr("[+]database ok: pg-read in read for 12 s\n"));
+}
+
+TEST(http_handlers, held_destinations_are_named_and_leave_the_instance_ready) {
+  using std::chrono::seconds;
+  auto view = view_of(lead_state::leading);
+  view.relay.held_keys = 17;
+  view.relay.holds = {
+      {"", "orders", "returned: 312 NO_ROUTE", seconds(12), seconds(4), 3},
+      {"events", std::nullopt, "no_exchange: 404 \n[+]forged ok", seconds(61), std::nullopt, 1}};
+  const auto reply = get(view, "/readyz?verbose");
+  EXPECT_EQ(reply.status, 200u);
+  EXPECT_THAT(reply.body,
+              HasSubstr("[+]held ok: 17 keys, 2 destinations; key orders of the default exchange "
+                        "held for 12 s, 3 probes failed, next attempt in 4 s: returned: 312 "
+                        "NO_ROUTE; exchange events held for 61 s, 1 probe failed, an attempt is "
+                        "under way: no_exchange: 404 ?[+]forged ok\n"));
+  EXPECT_THAT(get(view, "/").body, AllOf(HasSubstr("key orders of the default exchange"),
+                                         HasSubstr("next attempt in 4 s")));
+}
+
+TEST(http_handlers, of_many_held_destinations_twenty_are_named) {
+  auto view = view_of(lead_state::leading);
+  for (int i = 0; i < 25; ++i)
+    view.relay.holds.push_back({"e" + std::to_string(i), "k", "nacked", {}, {}, 3});
+  for (const auto* path : {"/readyz?verbose", "/"}) {
+    const auto body = get(view, path).body;
+    EXPECT_THAT(body, AllOf(HasSubstr("exchange e19"), Not(HasSubstr("exchange e20")),
+                            HasSubstr("and 5 more")));
+  }
+}
+
+TEST(http_handlers, the_oldest_unconfirmed_message_and_the_quarantine_are_shown) {
+  auto view = view_of(lead_state::leading);
+  view.relay.unconfirmed = 12;
+  view.relay.oldest_unconfirmed_age = std::chrono::seconds(3);
+  view.relay.quarantine = relay::lane_status{false, false, "connection refused"};
+  const auto reply = get(view, "/readyz?verbose");
+  EXPECT_EQ(reply.status, 200u);
+  EXPECT_THAT(reply.body, AllOf(HasSubstr("unconfirmed ok: 12, the oldest for 3 s\n"),
+                                HasSubstr("quarantine ok: not open: connection refused\n")));
+}
+
 TEST(http_handlers, while_draining_it_is_not_ready) {
   auto view = view_of(lead_state::leading);
   view.relay.draining = true;
@@ -107,8 +166,9 @@ TEST(http_handlers, while_draining_it_is_not_ready) {
 TEST(http_handlers, verbose_lists_every_check_also_when_ready) {
   const auto body = get(view_of(lead_state::leading), "/readyz?exclude=x&verbose=1").body;
   EXPECT_EQ(body,
-            "[+]database ok\n[+]schema ok\n[+]lead ok: leading\n[+]broker ok\n[+]blocked "
-            "ok\n[+]draining ok\nready\n");
+            "[+]database ok\n[+]schema ok\n[+]lead ok: leading\n[+]broker ok\n[+]blocked ok\n"
+            "[+]quarantine ok: not needed\n[+]unconfirmed ok: 0\n"
+            "[+]held ok: 0 keys, 0 destinations\n[+]draining ok\nready\n");
   EXPECT_EQ(get(view_of(lead_state::leading), "/readyz?verbosely").body, "ok\n");
 }
 

@@ -29,10 +29,26 @@ class key_order_test : public testing::Test {
   }
 
   row& admitted(std::int64_t id) {
-    EXPECT_TRUE(keys.admit(message(id), plenty));
+    EXPECT_TRUE(admit(id));
     row& r = make(id);
     keys.add(r);
     return r;
+  }
+
+  bool admit(std::int64_t id, std::size_t free_rows = plenty) {
+    key_order::change c;
+    return keys.admit(message(id), free_rows, c);
+  }
+
+  key_order::change publish(row& r) {
+    r.state = row_state::in_flight;
+    return keys.published(r);
+  }
+
+  // The answer to a walk is dealt with: the whole of it was seen.
+  void answered(const std::optional<outbox::scan>& asked) {
+    ASSERT_TRUE(asked);
+    keys.answered(*asked, 1'000, true);
   }
 
   key_order keys;
@@ -74,7 +90,7 @@ TEST_F(key_order_test, a_lower_id_that_commits_late_goes_before_one_not_yet_publ
 TEST_F(key_order_test, a_lower_id_that_commits_late_waits_for_one_in_flight) {
   row& later = make(9);
   keys.add(later);
-  later.state = row_state::in_flight;
+  publish(later);
   row& earlier = make(5);
   const auto c = keys.add(earlier);
   EXPECT_EQ(c.down, nullptr);
@@ -91,7 +107,7 @@ TEST_F(key_order_test, a_failed_row_holds_its_key_and_sends_those_behind_it_away
   EXPECT_THAT(c.evicted, ElementsAre(&second));
   EXPECT_EQ(c.up, nullptr);
   EXPECT_EQ(keys.held(), 1u);
-  EXPECT_FALSE(keys.admit(message(3), plenty));
+  EXPECT_FALSE(admit(3));
 }
 
 TEST_F(key_order_test,
@@ -101,7 +117,7 @@ TEST_F(key_order_test,
   keys.add(first);
   keys.add(second);
   keys.fail(first);
-  EXPECT_FALSE(keys.admit(message(3), plenty));
+  EXPECT_FALSE(admit(3));
   EXPECT_FALSE(keys.has_ripe());
 
   ASSERT_TRUE(keys.admit_due(message(1), plenty));
@@ -109,10 +125,10 @@ TEST_F(key_order_test,
   EXPECT_EQ(keys.add(again).up, &again);
   keys.finish(again);
   EXPECT_EQ(keys.held(), 0u);
-  const auto reads = keys.ask(10, plenty);
-  ASSERT_EQ(reads.size(), 1u);
-  EXPECT_EQ(reads[0].key, "k");
-  EXPECT_EQ(reads[0].first, 2);
+  const auto walk = keys.ask(10);
+  ASSERT_TRUE(walk);
+  EXPECT_THAT(walk->keys, ElementsAre("k"));
+  EXPECT_EQ(walk->after, 1);
 }
 
 TEST_F(key_order_test, until_the_answer_came_nothing_above_it_is_let_in) {
@@ -122,11 +138,12 @@ TEST_F(key_order_test, until_the_answer_came_nothing_above_it_is_let_in) {
   row& again = make(1);
   keys.add(again);
   keys.finish(again);
-  const auto reads = keys.ask(10, plenty);
-  EXPECT_FALSE(keys.admit(message(7), plenty));
-  EXPECT_TRUE(keys.admit_skipped(second.msg, plenty));
-  keys.answered(reads.at(0), std::nullopt);
-  EXPECT_THAT(keys.ask(10, plenty), ElementsAre(testing::Field(&outbox::key_read::first, 7)));
+  const auto walk = keys.ask(10);
+  EXPECT_FALSE(admit(7));
+  key_order::change c;
+  EXPECT_TRUE(keys.admit_skipped(second.msg, plenty, c));
+  answered(walk);
+  EXPECT_EQ(keys.ask(10)->after, 6);
 }
 
 TEST_F(key_order_test, a_key_with_everything_read_is_open_again) {
@@ -136,41 +153,39 @@ TEST_F(key_order_test, a_key_with_everything_read_is_open_again) {
   row& again = make(1);
   keys.add(again);
   keys.finish(again);
-  const auto reads = keys.ask(10, plenty);
-  keys.answered(reads.at(0), std::nullopt);
-  EXPECT_TRUE(keys.admit(message(7), plenty));
+  answered(keys.ask(10));
+  EXPECT_TRUE(admit(7));
 }
 
 TEST_F(key_order_test, a_row_whose_fate_is_unknown_is_read_again_before_any_other_of_its_key) {
   row& first = admitted(1);
   admitted(2);
   EXPECT_EQ(keys.forget(first).evicted.size(), 1u);
-  EXPECT_FALSE(keys.admit(message(3), plenty));
-  EXPECT_THAT(keys.ask(10, plenty), ElementsAre(testing::Field(&outbox::key_read::first, 1)));
+  EXPECT_FALSE(admit(3));
+  EXPECT_EQ(keys.ask(10)->after, 0);
 }
 
 TEST_F(key_order_test, no_key_takes_more_than_an_eighth_of_what_is_free) {
   std::size_t taken = 0;
-  for (std::int64_t id = 1; id <= 100 && keys.admit(message(id), 80); ++id, ++taken)
-    keys.add(make(id));
+  for (std::int64_t id = 1; id <= 100 && admit(id, 80); ++id, ++taken) keys.add(make(id));
   EXPECT_EQ(taken, 10u);
 }
 
 TEST_F(key_order_test, a_crowded_key_is_read_further_when_few_of_its_rows_are_left) {
   std::vector<row*> in_memory;
   for (std::int64_t id = 1; id <= 40; ++id) in_memory.push_back(&admitted(id));
-  EXPECT_FALSE(keys.admit(message(41), 8));
+  EXPECT_FALSE(admit(41, 8));
   EXPECT_FALSE(keys.has_ripe());
   std::size_t finished = 0;
   while (!keys.has_ripe() && finished < in_memory.size()) keys.finish(*in_memory[finished++]);
   EXPECT_LT(finished, 40u) << "it must not run dry first";
-  EXPECT_EQ(keys.ask(1, plenty).at(0).first, 41);
+  EXPECT_EQ(keys.ask(1)->after, 40);
 }
 
 TEST_F(key_order_test, after_a_take_over_a_row_that_failed_earlier_holds_its_key) {
   keys.hold("k", {.id = 4, .message_id = {}});
-  EXPECT_FALSE(keys.admit(message(5), plenty));
-  EXPECT_TRUE(keys.admit(message(3), plenty)) << "what is before it does not wait";
+  EXPECT_FALSE(admit(5));
+  EXPECT_TRUE(admit(3)) << "what is before it does not wait";
   EXPECT_TRUE(keys.admit_due(message(4), plenty));
 }
 
@@ -191,19 +206,124 @@ TEST_F(key_order_test, a_restart_of_the_reader_forgets_what_was_skipped_but_not_
   admitted(2);
   keys.fail(first);
   keys.restart();
-  EXPECT_FALSE(keys.admit(message(2), plenty));
+  EXPECT_FALSE(admit(2));
   EXPECT_EQ(keys.held(), 1u);
 }
 
 TEST_F(key_order_test, nothing_is_remembered_of_keys_that_are_done) {
   row& r = admitted(1);
-  EXPECT_FALSE(keys.admit(message(2), 0) && keys.admit(message(3), 0));
+  EXPECT_FALSE(admit(2, 0) && admit(3, 0));
   keys.finish(r);
-  const auto reads = keys.ask(10, plenty);
-  for (const auto& k : reads) keys.answered(k, std::nullopt);
+  answered(keys.ask(10));
   EXPECT_EQ(keys.closed(), 0u);
   EXPECT_EQ(keys.held(), 0u);
-  EXPECT_THAT(keys.ask(10, plenty), IsEmpty());
+  EXPECT_FALSE(keys.ask(10));
+}
+
+TEST_F(key_order_test, a_walk_that_stopped_early_goes_on_where_it_stopped) {
+  row& r = admitted(1);
+  EXPECT_FALSE(admit(2, 0));
+  keys.finish(r);
+  const auto walk = keys.ask(10);
+  ASSERT_TRUE(walk);
+  keys.answered(*walk, 50, false);
+  EXPECT_EQ(keys.ask(10)->after, 50);
+}
+
+TEST_F(key_order_test, several_keys_are_read_in_one_walk_from_the_lowest_of_their_rows) {
+  for (const auto& [key, id] : {std::pair{"a", 30}, std::pair{"b", 20}}) {
+    keys.put_off(key, id);
+  }
+  const auto walk = keys.ask(10);
+  ASSERT_TRUE(walk);
+  EXPECT_THAT(walk->keys, ElementsAre("a", "b"));
+  EXPECT_EQ(walk->after, 19);
+}
+
+TEST_F(key_order_test, a_row_that_finds_no_room_takes_those_behind_it_along) {
+  row& later = admitted(9);
+  key_order::change c;
+  EXPECT_FALSE(keys.admit(message(5), 0, c));
+  EXPECT_THAT(c.evicted, ElementsAre(&later));
+  EXPECT_EQ(keys.ask(10)->after, 4);
+}
+
+TEST_F(key_order_test, skipped_rows_before_a_failed_one_are_read_and_those_behind_it_are_not) {
+  keys.hold("k", {.id = 9, .message_id = {}});
+  keys.put_off("k", 12);
+  EXPECT_FALSE(keys.ask(10));
+  keys.put_off("k", 5);
+  EXPECT_FALSE(keys.admit_due(message(9), plenty)) << "a row that was skipped is before it";
+  const auto walk = keys.ask(10);
+  ASSERT_TRUE(walk);
+  EXPECT_EQ(walk->after, 4);
+  key_order::change c;
+  EXPECT_TRUE(keys.admit_skipped(message(5), plenty, c));
+  EXPECT_FALSE(keys.admit_skipped(message(12), plenty, c));
+}
+
+TEST_F(key_order_test, while_a_decision_is_written_no_other_row_of_the_key_goes) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  publish(first);
+  keys.failing(first);
+  first.state = row_state::deciding;
+  row& third = make(3);
+  EXPECT_EQ(keys.add(third).up, nullptr);
+  EXPECT_THAT(keys.fail(first).evicted, testing::UnorderedElementsAre(&second, &third));
+}
+
+class pipelined_keys_test : public key_order_test {
+ protected:
+  pipelined_keys_test() { keys = key_order(true); }
+};
+
+TEST_F(pipelined_keys_test, the_next_row_goes_as_soon_as_the_one_before_is_written) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  EXPECT_EQ(publish(first).up, &second);
+  EXPECT_EQ(publish(second).up, nullptr);
+}
+
+TEST_F(pipelined_keys_test, after_a_nack_no_other_goes_before_the_row_is_final) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  row& third = admitted(3);
+  publish(first);
+  publish(second);
+  EXPECT_EQ(keys.failing(first).down, &third);
+  first.state = row_state::deciding;
+  EXPECT_THAT(keys.fail(first).evicted, ElementsAre(&third));
+  EXPECT_EQ(keys.finish(second).up, nullptr) << "it had been written before the nack";
+  EXPECT_FALSE(admit(4));
+}
+
+TEST_F(pipelined_keys_test, a_row_whose_outcome_is_unknown_does_not_pass_one_that_failed) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  publish(first);
+  publish(second);
+  keys.failing(first);
+  first.state = row_state::deciding;
+  keys.fail(first);
+  EXPECT_THAT(keys.again(second).evicted, ElementsAre(&second));
+}
+
+TEST_F(pipelined_keys_test, after_a_lost_lane_the_lowest_goes_first) {
+  row& first = admitted(1);
+  row& second = admitted(2);
+  publish(first);
+  publish(second);
+  EXPECT_EQ(keys.again(first).up, &first);
+  EXPECT_EQ(keys.again(second).up, nullptr);
+  EXPECT_EQ(publish(first).up, &second);
+}
+
+TEST_F(pipelined_keys_test, nothing_goes_beside_a_row_on_another_lane) {
+  row& first = admitted(1);
+  admitted(2);
+  first.apart = true;
+  EXPECT_EQ(publish(first).up, nullptr);
 }
 
 }  // namespace

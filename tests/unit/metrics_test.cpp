@@ -22,6 +22,7 @@ relay::status leading() {
   s.oldest_pending_age = std::chrono::milliseconds(1'500);
   s.unconfirmed = 7;
   s.held_keys = 4;
+  s.holds = {{"e", "k", "returned", {}, {}, 3}, {"f", {}, "no_exchange", {}, {}, 3}};
   return s;
 }
 
@@ -200,6 +201,7 @@ TEST(metrics, gauges_follow_the_status) {
   EXPECT_EQ(all.at("outbox_oldest_pending_age_seconds"), "1.5");
   EXPECT_EQ(all.at("outbox_unconfirmed_messages"), "7");
   EXPECT_EQ(all.at("outbox_held_keys"), "4");
+  EXPECT_EQ(all.at("outbox_held_destinations"), "2");
   EXPECT_EQ(all.at("outbox_broker_connected"), "1");
   EXPECT_EQ(all.at("outbox_broker_blocked"), "0");
   EXPECT_EQ(all.at("outbox_db_connected"), "1");

@@ -142,6 +142,29 @@ TEST(reader, at_the_bound_neighbouring_gaps_are_merged_and_none_is_dropped) {
   EXPECT_EQ(request.limit, limit + 7) << "a merged gap may bring rows that are known";
 }
 
+// All of them are behind a hold: read, skipped, and still there.
+TEST(reader, rows_that_are_skipped_in_merged_gaps_do_not_keep_it_from_the_frontier) {
+  constexpr std::int64_t last = 400;
+  reader r(4);
+  int reads_needed = 0;
+  for (; r.frontier() < last && reads_needed < 1'000; ++reads_needed) {
+    const auto request = asked(r);
+    std::vector<std::int64_t> ids;
+    for (std::int64_t id = 2; id <= last && ids.size() < request.limit; id += 2) {
+      if (id > request.frontier ||
+          std::any_of(request.gaps.begin(), request.gaps.end(),
+                      [id](const id_range& g) { return g.first <= id && id <= g.last; }))
+        ids.push_back(id);
+    }
+    const auto a = answer(ids, {.xmin = 100, .next_xid = 105});
+    r.answered(request, a, a.rows.size());
+  }
+  EXPECT_EQ(r.frontier(), last) << "after " << reads_needed << " reads";
+  reads(r, {}, {.xmin = 105, .next_xid = 106});
+  EXPECT_THAT(asked(r).gaps, IsEmpty());
+  EXPECT_EQ(asked(r).limit, limit) << "nothing is merged any more";
+}
+
 TEST(reader, a_request_that_may_bring_nothing_is_not_enlarged) {
   reader r;
   reads(r, {1, 5}, {.xmin = 100, .next_xid = 105});

@@ -159,6 +159,15 @@ TEST_F(relay_test, nothing_is_published_on_a_blocked_lane) {
   EXPECT_THAT(broker_.ids(), ElementsAre(1));
 }
 
+TEST_F(relay_test, the_quarantine_is_none_of_the_connections_that_all_rows_need) {
+  lead();
+  broker_.open(broker_.quarantine());
+  broker_.block(broker_.quarantine(), true);
+  broker_.close(broker_.quarantine(), doubt::connection_lost, 0, "not wanted any more");
+  ASSERT_EQ(relay_.current().lanes.size(), 1u);
+  EXPECT_TRUE(relay_.current().lanes[0].open);
+}
+
 TEST_F(relay_test, a_returned_row_is_deferred_with_the_brokers_words) {
   lead();
   insert();

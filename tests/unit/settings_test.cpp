@@ -10,6 +10,7 @@
 #include <sstream>
 
 #include "service/broker_nodes.hpp"
+#include "service/options.hpp"
 #include "service/settings_names.hpp"
 #include "service/settings_table.hpp"
 #include "service/settings_text.hpp"
@@ -133,24 +134,52 @@ TEST(settings, blanks_around_a_plain_value_are_ignored) {
 }
 
 TEST(settings, what_is_not_in_this_version_is_refused_and_never_ignored) {
-  const auto loaded = load({{"OUTBOX_ORDERING", "pipelined"},
-                            {"OUTBOX_ON_DEAD", "block"},
-                            {"OUTBOX_GIVE_UP_AFTER", "1h"},
-                            {"OUTBOX_MAX_DELAY", "7d"},
-                            {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:9655"},
-                            {"OUTBOX_ADMIN_TOKEN", "hush"}});
-  EXPECT_THAT(loaded.errors, SizeIs(6));
+  const auto loaded =
+      load({{"OUTBOX_ADMIN_LISTEN", "127.0.0.1:9655"}, {"OUTBOX_ADMIN_TOKEN", "hush"}});
+  EXPECT_THAT(loaded.errors, SizeIs(2));
   EXPECT_THAT(loaded.errors, testing::Each(HasSubstr("not in this version")));
   EXPECT_THAT(loaded.errors, testing::Each(Not(HasSubstr("hush"))));
 }
 
-TEST(settings, the_default_of_what_is_not_in_this_version_may_be_written_out) {
-  EXPECT_THAT(load({{"OUTBOX_ORDERING", "strict"},
-                    {"OUTBOX_ON_DEAD", "continue"},
-                    {"OUTBOX_GIVE_UP_AFTER", "0ms"},
-                    {"OUTBOX_MAX_DELAY", "0"}})
-                  .errors,
-              IsEmpty());
+TEST(settings, what_becomes_of_rows_reaches_the_relay_and_the_store) {
+  const auto plain = load({}).values;
+  EXPECT_FALSE(relay_options(plain).pipelined);
+  EXPECT_FALSE(relay_options(plain).block_on_dead);
+  EXPECT_EQ(relay_options(plain).give_up_after, milliseconds(0));
+  EXPECT_EQ(relay_options(plain).max_delay, milliseconds(0));
+
+  const auto loaded = load({{"OUTBOX_ORDERING", "pipelined"},
+                            {"OUTBOX_ON_DEAD", "block"},
+                            {"OUTBOX_GIVE_UP_AFTER", "1h"},
+                            {"OUTBOX_MAX_DELAY", "7d"}});
+  ASSERT_THAT(loaded.errors, IsEmpty());
+  const auto told = relay_options(loaded.values);
+  EXPECT_TRUE(told.pipelined);
+  EXPECT_TRUE(told.block_on_dead);
+  EXPECT_EQ(told.give_up_after, milliseconds(3'600'000));
+  EXPECT_EQ(told.max_delay, milliseconds(7 * 24 * 3'600'000));
+
+  metrics m;
+  EXPECT_FALSE(database_options(plain, "pod-1", m).keep_dead_keys);
+  EXPECT_TRUE(database_options(loaded.values, "pod-1", m).keep_dead_keys);
+}
+
+TEST(settings, values_that_work_against_each_other_draw_a_caution_with_the_reason) {
+  EXPECT_THAT(load({}).cautions, IsEmpty());
+  EXPECT_THAT(load({{"OUTBOX_CONFIRM_TIMEOUT", "10s"}}).cautions,
+              ElementsAre(AllOf(HasSubstr("OUTBOX_CONFIRM_TIMEOUT=10s"), HasSubstr("(15s)"),
+                                HasSubstr("sent twice"))));
+  EXPECT_THAT(
+      load({{"OUTBOX_CONFIRM_TIMEOUT", "10s"}, {"OUTBOX_AMQP_URL", "amqp://localhost?heartbeat=5"}})
+          .cautions,
+      IsEmpty());
+  EXPECT_THAT(load({{"OUTBOX_MAX_IN_FLIGHT", "1"}}).cautions,
+              ElementsAre(HasSubstr("OUTBOX_CONNECTIONS=2")));
+  EXPECT_THAT(load({{"OUTBOX_GIVE_UP_AFTER", "30s"}}).cautions,
+              ElementsAre(AllOf(HasSubstr("OUTBOX_RETRY_MAX=1m"), HasSubstr("tenth"))));
+  EXPECT_THAT(load({{"OUTBOX_CONFIRM_TIMEOUT", "10s"}, {"OUTBOX_BATCH_SIZE", "0"}}).cautions,
+              IsEmpty())
+      << "errors first";
 }
 
 TEST(settings, an_unknown_name_draws_a_warning_with_the_nearest_name) {

@@ -97,6 +97,13 @@ TEST(topology, a_missing_exchange_costs_only_its_own_rows) {
   EXPECT_EQ(f.declared(), "2");
 }
 
+TEST(topology, never_asks_for_a_name_that_fits_no_frame) {
+  fixture f;
+  f.opened();
+  EXPECT_EQ(f.submit(1, std::string(256, 'x')), "1") << "the encoder refuses it";
+  EXPECT_EQ(f.submit(2, std::string(255, 'x')), "?" + std::string(255, 'x'));
+}
+
 TEST(topology, a_missing_exchange_is_asked_for_again) {
   fixture f;
   f.opened();

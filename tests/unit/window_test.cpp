@@ -10,17 +10,31 @@ namespace {
 
 class window_test : public testing::Test {
  protected:
-  row& make(std::int64_t id, std::optional<std::string> key = std::nullopt) {
+  row& make(std::int64_t id, std::optional<std::string> key = std::nullopt, site* where = nullptr) {
     rows_.push_back(row{});
     rows_.back().msg.ref.id = id;
     rows_.back().msg.ordering_key = std::move(key);
+    rows_.back().where = where != nullptr ? where : &site_;
     return rows_.back();
   }
 
   row& ready(std::int64_t id, std::optional<std::string> key = std::nullopt) {
-    row& r = make(id, std::move(key));
+    return go(make(id, std::move(key)));
+  }
+  row& ready(std::int64_t id, site& where) { return go(make(id, std::nullopt, &where)); }
+  row& ready_again(std::int64_t id) {
+    row& r = make(id);
+    r.msg.attempts = 1;
+    return go(r);
+  }
+  row& go(row& r) {
     w.add(r);
     return r;
+  }
+  std::size_t send_all() {
+    std::size_t sent = 0;
+    while (w.next() != nullptr) ++sent;
+    return sent;
   }
 
   // It came back and goes again.
@@ -30,7 +44,9 @@ class window_test : public testing::Test {
     w.add(r);
   }
 
-  window w{2, 4};
+  static constexpr lane_id quarantine = 2;
+  window w{2, 4, true};  // a key always goes by the same lane
+  site site_, other_;
 
  private:
   std::deque<row> rows_;
@@ -43,18 +59,24 @@ TEST_F(window_test, nothing_goes_while_no_lane_is_open) {
   EXPECT_NE(w.next(), nullptr);
 }
 
-TEST(window, a_lane_takes_the_lowest_id_first_with_a_key_or_without) {
-  std::deque<row> rows(3);
-  window w(1, 4);
+TEST_F(window_test, a_lane_takes_the_lowest_id_first_with_a_key_or_without) {
+  w = window(1, 4, true);
   w.lane_opened(0);
-  rows[0].msg.ref.id = 3;
-  rows[1].msg.ref.id = 1;
-  rows[1].msg.ordering_key = "k";
-  rows[2].msg.ref.id = 2;
-  for (row& r : rows) w.add(r);
+  ready(3);
+  ready(1, "k");
+  ready(2);
   EXPECT_EQ(w.next()->msg.ref.id, 1);
   EXPECT_EQ(w.next()->msg.ref.id, 2);
   EXPECT_EQ(w.next()->msg.ref.id, 3);
+}
+
+TEST_F(window_test, where_a_row_waits_for_the_one_before_its_key_may_use_any_lane) {
+  w = window(2, 4);
+  w.lane_opened(1);
+  ready(1, "a");
+  ready(2, "b");
+  ready(3, "c");
+  EXPECT_EQ(send_all(), 3u);
 }
 
 TEST_F(window_test, no_more_than_the_window_is_in_flight) {
@@ -107,7 +129,7 @@ TEST_F(window_test, a_blocked_lane_gets_nothing) {
   EXPECT_NE(w.next(), nullptr);
 }
 
-TEST_F(window_test, a_suspect_has_its_lane_to_itself) {
+TEST_F(window_test, a_suspect_has_the_quarantine_to_itself_and_the_lanes_go_on) {
   w.lane_opened(0);
   row& first = ready(1);
   row& second = ready(2);
@@ -116,25 +138,87 @@ TEST_F(window_test, a_suspect_has_its_lane_to_itself) {
   again(first, true);
   again(second, true);
   row& bystander = ready(3);
+  EXPECT_EQ(w.next(), &bystander);
+  EXPECT_TRUE(w.needs_quarantine());
+  w.lane_opened(quarantine);
   EXPECT_EQ(w.next(), &first);
   EXPECT_EQ(w.next(), nullptr);
   w.landed(first);
   EXPECT_EQ(w.next(), &second);
-  EXPECT_EQ(w.next(), nullptr) << "the last suspect is still in flight";
-  w.landed(second);
-  EXPECT_EQ(w.next(), &bystander);
+  EXPECT_EQ(second.lane, quarantine);
 }
 
-TEST_F(window_test, suspects_do_not_stop_the_other_lanes) {
+TEST_F(window_test,
+       a_row_that_has_failed_goes_over_the_quarantine_one_of_its_destination_at_a_time) {
   w.lane_opened(0);
-  row& suspect = ready(1);
-  ASSERT_EQ(w.next(), &suspect);
-  again(suspect, true);
+  row& first = ready_again(1);
+  row& second = ready_again(2);
+  EXPECT_EQ(w.next(), nullptr);
+  w.lane_opened(quarantine);
+  EXPECT_EQ(w.next(), &first);
+  EXPECT_TRUE(first.apart);
+  EXPECT_EQ(w.next(), nullptr);
+  w.landed(first);
+  EXPECT_EQ(w.next(), &second);
+}
+
+TEST_F(window_test, where_the_broker_gives_no_quarantine_its_rows_use_the_first_lane) {
+  w.lane_opened(0);
   w.lane_opened(1);
-  row& bystander = ready(2);
-  const std::set<row*> gone{w.next(), w.next()};
-  EXPECT_EQ(gone, (std::set<row*>{&suspect, &bystander}));
-  EXPECT_EQ(bystander.lane, 1u);
+  row& failed = ready_again(1);
+  row& suspect = make(2);
+  suspect.suspect = true;
+  w.add(suspect);
+  w.do_without_quarantine(true);
+  EXPECT_EQ(w.next(), &suspect);
+  EXPECT_EQ(suspect.lane, 0u);
+  EXPECT_EQ(w.next(), nullptr) << "alone";
+  w.landed(suspect);
+  EXPECT_EQ(w.next(), &failed);
+}
+
+TEST_F(window_test, a_destination_has_the_whole_window_while_it_is_alone_and_half_beside_others) {
+  w.lane_opened(0);
+  for (std::int64_t id = 1; id <= 10; ++id) ready(id, site_);
+  ready(11, other_);
+  EXPECT_EQ(send_all(), 3u);
+  EXPECT_EQ(site_.in_flight, 2u);
+  EXPECT_EQ(other_.in_flight, 1u);
+}
+
+TEST_F(window_test, when_the_others_are_done_the_rest_of_a_destination_follows) {
+  w.lane_opened(0);
+  for (std::int64_t id = 1; id <= 10; ++id) ready(id, site_);
+  row& alone = ready(11, other_);
+  ASSERT_EQ(send_all(), 3u);
+  w.landed(alone);
+  EXPECT_EQ(send_all(), 2u);
+  EXPECT_EQ(site_.in_flight, 4u);
+}
+
+TEST_F(window_test, the_share_of_a_destination_that_works_again_grows) {
+  w.lane_opened(0);
+  site_.share = 1;
+  for (std::int64_t id = 1; id <= 10; ++id) ready(id, site_);
+  row* first = w.next();
+  ASSERT_NE(first, nullptr);
+  EXPECT_EQ(w.next(), nullptr);
+  site_.share = 2;
+  w.landed(*first);
+  EXPECT_EQ(send_all(), 2u);
+}
+
+TEST_F(window_test, a_row_that_waits_for_its_share_can_be_removed) {
+  w.lane_opened(0);
+  site_.share = 1;
+  ready(1, site_);
+  row& waits = ready(2, site_);
+  row* first = w.next();
+  ASSERT_EQ(w.next(), nullptr);
+  w.remove(waits);
+  w.landed(*first);
+  EXPECT_EQ(w.next(), nullptr);
+  EXPECT_TRUE(w.empty());
 }
 
 TEST_F(window_test, a_removed_row_does_not_go) {

@@ -1,0 +1,234 @@
+// What the core has the table told: marks and decisions; and what the table tells of rows that
+// failed in earlier times.
+#include <algorithm>
+#include <utility>
+
+#include "relay/core.hpp"
+
+namespace outboxd::relay {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// One statement's worth: more gains nothing, and a longer statement delays the next one.
+constexpr std::size_t marks_at_once = 5'000;
+constexpr std::size_t decisions_at_once = 5'000;
+
+constexpr base::backoff store_backoff{100ms, 5s};
+
+constexpr std::size_t failed_rows_per_page = 10'000;
+constexpr std::size_t failed_rows_remembered = 200'000;  // one by one
+constexpr auto dead_holds_interval = 5s;
+
+}  // namespace
+
+// ---- marks ----
+
+void core::settled(const base::result<std::size_t>& count, time_point now) {
+  if (count.has_error()) {
+    acked_.insert(acked_.begin(), settling_.begin(), settling_.end());
+    settling_.clear();
+    store_failed(count.error(), now);
+    return;
+  }
+  store_worked();
+  for (row* r : settling_) written(*r);
+  settling_.clear();
+}
+
+// The table has the last word on this row now.
+void core::written(row& r) {
+  if (holds_wanted_) written_since_holds_asked_.insert(r.msg.ref);
+  rows_.remove(r);
+}
+
+void core::store_failed(const base::failure& f, time_point now) {
+  store_retry_at_ = now + store_backoff.after(++store_failures_, random_());
+  // After a crash the database may hand out ids again that are below the frontier.
+  if (f.kind == base::failure_kind::unavailable) start_over(now);
+}
+
+// ---- decisions ----
+
+// It fell due, but has to wait for others: it becomes one of the rows that wait, which have an
+// order. Until that is written nothing of its key behind it may go.
+void core::enlist(const outbox::message& m) {
+  enlisting_[m.ref] = {m.ordering_key, m.attempts, false};
+  if (m.ordering_key) apply(keys_.hold(*m.ordering_key, m.ref));
+}
+
+void core::enlisted(bool in_doubt, const refs& done, time_point now) {
+  for (auto it = enlisting_.begin(); it != enlisting_.end();) {
+    const auto& [ref, waiting] = *it;
+    if (!waiting.asked) {
+      ++it;
+      continue;
+    }
+    if (in_doubt) {
+      it->second.asked = false;
+      ++it;
+      continue;
+    }
+    const bool pending = done.contains(ref);  // else somebody else has changed it
+    if (pending && waiting.key) keys_.put_off(*waiting.key, ref.id);
+    if (pending && !waiting.key) {
+      skipped_.skip(ref.id, std::nullopt, read_out_.has_value());
+      look_again_later(now);  // its destination may be free again by now
+    }
+    if (waiting.key) keys_.release(*waiting.key, ref);
+    if (holds_wanted_) written_since_holds_asked_.insert(ref);
+    it = enlisting_.erase(it);
+  }
+}
+
+std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>& changed,
+                                time_point now) {
+  std::vector<died> dead;
+  std::vector<row*> rows = std::exchange(deciding_, {});
+  const bool deciding_out = std::exchange(decide_out_, false);
+  if (!deciding_out) return dead;
+  if (changed.has_error() && epoch_ == decide_epoch_) {
+    undecided_.insert(undecided_.begin(), rows.begin(), rows.end());
+    enlisted(true, {}, now);
+    store_failed(changed.error(), now);
+    return dead;
+  }
+  // Under an earlier lead: another leader may have been there since, and sent the row.
+  const bool outdated = epoch_ != decide_epoch_;
+  refs done;
+  if (changed.has_value()) done.insert(changed->begin(), changed->end());
+  for (row* r : rows) decision_made(*r, done.contains(r->msg.ref), outdated, now, dead);
+  if (!outdated) enlisted(false, done, now);
+  // The holds may have been read before this decision took effect.
+  if (leading() && outdated) start_over(now);
+  if (changed.has_value()) store_worked();
+  return dead;
+}
+
+void core::decision_made(row& r, bool done, bool outdated, time_point now,
+                         std::vector<died>& dead) {
+  const bool is_dead = done && r.decision->what == outbox::fate::dead;
+  const bool is_deferred = done && !is_dead;
+  const bool blocks = is_dead && opts_.block_on_dead && r.msg.ordering_key && !outdated;
+  if (is_dead) dead.push_back({r.msg.ref, r.why, r.decision->last_error});
+  if (is_deferred)
+    due_at_ = std::min(due_at_.value_or(time_point::max()), now + r.decision->retry_in);
+  if (blocks) {
+    ++dead_holds_;
+    if (!holds_at_) holds_at_ = now + dead_holds_interval;
+  }
+  if (r.msg.ordering_key && !r.unordered) {
+    // A decision that changed nothing was overtaken by somebody else's: the row is read again and
+    // obeyed.
+    const bool holds = blocks || (is_deferred && !outdated);
+    apply(holds ? keys_.fail(r) : is_dead ? keys_.finish(r) : keys_.forget(r));
+  } else if (blocks) {
+    apply(keys_.hold(*r.msg.ordering_key, r.msg.ref));
+  }
+  if (done) {
+    written(r);
+  } else {
+    rows_.remove(r);
+  }
+}
+
+void core::poll_write(std::vector<action>& todo) {
+  if (!settling_.empty() || decide_out_ || store_retry_at_) return;
+  const bool some_to_decide = !undecided_.empty() || !enlisting_.empty();
+  const bool decide = some_to_decide && leading() && (acked_.empty() || decide_next_);
+  if (decide) {
+    decide_out_ = true;
+    decide_epoch_ = *epoch_;
+    const auto end = undecided_.begin() +
+                     static_cast<std::ptrdiff_t>(std::min(undecided_.size(), decisions_at_once));
+    deciding_.assign(undecided_.begin(), end);
+    undecided_.erase(undecided_.begin(), end);
+    do_decide d{.epoch = *epoch_, .decisions = {}};
+    for (const row* r : deciding_) d.decisions.push_back(*r->decision);
+    for (auto& [ref, waiting] : enlisting_) {
+      if (d.decisions.size() >= decisions_at_once) break;
+      waiting.asked = true;
+      d.decisions.push_back({ref, waiting.attempts, outbox::fate::pending, {}, {}});
+    }
+    todo.emplace_back(std::move(d));
+  } else if (!acked_.empty()) {
+    const auto end =
+        acked_.begin() + static_cast<std::ptrdiff_t>(std::min(acked_.size(), marks_at_once));
+    settling_.assign(acked_.begin(), end);
+    acked_.erase(acked_.begin(), end);
+    do_settle s;
+    for (const row* r : settling_) s.rows.push_back(r->msg.ref);
+    std::sort(s.rows.begin(), s.rows.end());  // every writer locks rows in the same order
+    todo.emplace_back(std::move(s));
+  }
+  decide_next_ = !decide;
+}
+
+// ---- rows that have failed ----
+
+void core::ask_for_holds() {
+  holds_wanted_ = true;
+  holds_are_stale_ = holds_out_;
+  holds_after_ = 0;
+  holds_at_.reset();
+  listed_.clear();
+  written_since_holds_asked_.clear();
+  dead_listed_ = 0;
+  overflow_next_.clear(++overflow_salt_);
+}
+
+void core::poll_failed(std::vector<action>& todo) {
+  if (!leading() || draining_ || store_retry_at_ || !holds_wanted_ || holds_out_) return;
+  holds_out_ = true;
+  todo.emplace_back(do_load_failed{holds_after_, opts_.block_on_dead, failed_rows_per_page});
+}
+
+void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed,
+                         time_point now) {
+  holds_out_ = false;
+  const bool stale = std::exchange(holds_are_stale_, false);
+  if (failed.has_error()) return store_failed(failed.error(), now);
+  store_worked();
+  if (stale || !leading()) return;
+  learn_holds(*failed, now);
+  if (failed->size() >= failed_rows_per_page) {
+    holds_after_ = failed->back().ref.id;
+    return;
+  }
+  holds_wanted_ = false;
+  if (listed_.size() < failed_rows_remembered) let_go_of_others();
+  std::swap(overflow_, overflow_next_);
+  dead_holds_ = dead_listed_;
+  if (dead_holds_ > 0 || !overflow_.empty()) holds_at_ = now + dead_holds_interval;
+  if (!std::exchange(holds_known_, true)) read_at_ = now;
+}
+
+void core::learn_holds(const std::vector<outbox::failed_row>& page, time_point now) {
+  for (const outbox::failed_row& f : page) {
+    const row* r = rows_.find(f.ref);
+    const bool outdated = (r != nullptr && r->state == row_state::acked) ||
+                          written_since_holds_asked_.contains(f.ref);
+    if (outdated) continue;
+    if (f.dead) ++dead_listed_;
+    if (!f.dead && !holds_known_)
+      destinations_.failed_before(f, "rows of it have failed before", now);
+    if (!f.ordering_key) continue;
+    if (listed_.size() < failed_rows_remembered) {
+      listed_.insert(f.ref);
+      apply(keys_.hold(*f.ordering_key, f.ref));
+    } else {
+      overflow_next_.insert(*f.ordering_key);
+    }
+  }
+}
+
+// A row that failed and is no longer among those that have: somebody else has settled it.
+void core::let_go_of_others() {
+  keys_.release_if([&](const outbox::row_ref& ref) {
+    return !listed_.contains(ref) && rows_.find(ref) == nullptr &&
+           !written_since_holds_asked_.contains(ref) && !enlisting_.contains(ref);
+  });
+}
+
+}  // namespace outboxd::relay

@@ -1,0 +1,366 @@
+#include "relay/destinations.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace outboxd::relay {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+// A destination that is held is asked again at least so often, however long it has been so: one
+// publish costs nothing, and what was mended should go on. Not so one that does not answer: what it
+// is asked may be sent twice.
+constexpr std::chrono::milliseconds longest_pause = 10'000ms;
+
+constexpr std::size_t failures_to_hold = 3;
+constexpr std::size_t holds_of_an_exchange = 32;  // beyond, the exchange is held
+constexpr std::size_t holds_at_most = 1'024;      // beyond, rows fail one by one
+constexpr std::size_t waiting_per_hold = 2;
+constexpr std::size_t remembered_at_most = 4'096;
+
+}  // namespace
+
+destinations::destinations(std::size_t max_in_flight, base::backoff probes,
+                           std::size_t waiting_at_most, std::function<double()> random)
+    : max_in_flight_(max_in_flight),
+      backoff_(probes),
+      waiting_at_most_(waiting_at_most),
+      random_(std::move(random)) {}
+
+// ---- what is remembered ----
+
+std::string destinations::name_of(const std::string& exchange, const std::string& routing_key) {
+  return exchange + '\0' + routing_key;
+}
+
+site& destinations::at(const std::string& exchange, const std::string& routing_key) {
+  auto& place = sites_[name_of(exchange, routing_key)];
+  if (!place) {
+    auto& e = exchanges_[exchange];
+    if (!e) {
+      e = std::make_unique<exchange_site>();
+      e->name = exchange;
+    }
+    ++e->sites;
+    place = std::make_unique<site>();
+    place->exchange = e.get();
+    place->routing_key = routing_key;
+  }
+  return *place;
+}
+
+void destinations::enter(row& r) {
+  r.where = &at(r.msg.exchange, r.msg.routing_key);
+  ++r.where->rows;
+}
+
+void destinations::leave(row& r) {
+  if (r.where == nullptr) return;
+  forget(r);
+  site& s = *std::exchange(r.where, nullptr);
+  --s.rows;
+  forget_if_idle(s);
+}
+
+// Failures are remembered for some time although no row is there; the oldest go first.
+void destinations::forget_if_idle(site& s) {
+  if (s.rows > 0) return;
+  const std::string name = name_of(s.exchange->name, s.routing_key);
+  const bool plain = s.failed.empty() && s.exchange->failed.empty() && !s.held &&
+                     !s.exchange->held && s.share == whole_window;
+  if (!plain) remembered_.push_back(name);
+  const auto erase = [this](const std::string& n) {
+    const auto it = sites_.find(n);
+    if (it == sites_.end() || it->second->rows > 0 || it->second->held) return;
+    exchange_site& e = *it->second->exchange;
+    sites_.erase(it);
+    if (--e.sites == 0 && !e.held) exchanges_.erase(std::string(e.name));
+  };
+  if (plain) erase(name);
+  while (remembered_.size() > remembered_at_most) {
+    erase(remembered_.front());
+    remembered_.pop_front();
+  }
+}
+
+hold* destinations::hold_of(const outbox::message& m) {
+  if (holds_.empty()) return nullptr;
+  const auto e = exchanges_.find(m.exchange);
+  if (e == exchanges_.end()) return nullptr;
+  if (e->second->held) return e->second->held.get();
+  if (e->second->held_sites == 0) return nullptr;
+  const auto s = sites_.find(name_of(m.exchange, m.routing_key));
+  return s == sites_.end() ? nullptr : s->second->held.get();
+}
+
+// ---- waiting to be a probe ----
+
+bool destinations::may_wait(const hold& h) const {
+  return h.pool.size() < waiting_per_hold && waiting_ < waiting_at_most_;
+}
+
+bool destinations::wait(row& r) {
+  hold& h = *r.where->current();
+  h.fed = true;
+  if (!may_wait(h)) return false;
+  r.state = row_state::held;
+  h.pool.push_back(&r);
+  // It is always the same row of a destination that does not answer: the lowest.
+  if (h.silent) std::sort(h.pool.begin(), h.pool.end(), lower_id{});
+  ++waiting_;
+  find_next_probe();
+  return true;
+}
+
+void destinations::forget(row& r) {
+  r.probe = false;
+  hold* h = r.where->current();
+  if (h == nullptr) return;
+  if (h->probing == &r) h->probing = nullptr;
+  waiting_ -= std::erase(h->pool, &r);
+  find_next_probe();
+}
+
+// ---- failures ----
+
+void destinations::note(std::vector<outbox::row_ref>& failed, const outbox::row_ref& ref) {
+  if (std::find(failed.begin(), failed.end(), ref) == failed.end()) failed.push_back(ref);
+}
+
+bool destinations::failed(row& r, verdict what, const std::string& reason, time_point now) {
+  site& s = *r.where;
+  if (hold* h = s.current(); h != nullptr) {
+    if (h->probing == &r) {
+      h->shown.reason = reason;
+      h->silent = false;
+      schedule(*h, now);
+    }
+    forget(r);
+    return true;
+  }
+  count(s, r.msg.ref, what, reason, now);
+  return false;
+}
+
+void destinations::failed_before(const outbox::failed_row& f, const std::string& reason,
+                                 time_point now) {
+  site& s = at(f.exchange, f.routing_key);
+  if (s.current() == nullptr) count(s, f.ref, verdict::returned, reason, now);
+  forget_if_idle(s);
+}
+
+void destinations::count(site& s, const outbox::row_ref& ref, verdict what,
+                         const std::string& reason, time_point now) {
+  const bool of_exchange = what == verdict::no_exchange;
+  auto& failed = of_exchange ? s.exchange->failed : s.failed;
+  note(failed, ref);
+  if (failed.size() < failures_to_hold || holds_.size() >= holds_at_most) {
+    if (failed.size() > failures_to_hold) failed.erase(failed.begin());
+    return;
+  }
+  if (of_exchange) {
+    begin_exchange(*s.exchange, reason, now);
+  } else {
+    begin_site(s, reason, now);
+  }
+}
+
+void destinations::silent(row& r, const std::string& reason, time_point now) {
+  site& s = *r.where;
+  hold* h = s.current();
+  if (h == nullptr) {
+    if (holds_.size() >= holds_at_most) return;
+    begin_site(s, reason, now);
+    h = s.current();
+  }
+  h->silent = true;
+  h->shown.reason = reason;
+}
+
+void destinations::probe_lost(row& r, time_point now) {
+  hold* h = r.where->current();
+  if (h == nullptr || h->probing != &r) return;
+  schedule(*h, now);
+  forget(r);
+}
+
+// ---- holds ----
+
+void destinations::begin(std::unique_ptr<hold>& place, outbox::destination where,
+                         const std::string& reason, time_point now) {
+  place = std::make_unique<hold>();
+  place->shown.where = std::move(where);
+  place->shown.reason = reason;
+  place->shown.since = now;
+  place->shown.next_probe = now + pause(*place);
+  place->fed = true;
+  holds_.push_back(place.get());
+  events_.push_back({true, place->shown});
+  find_next_probe();
+}
+
+void destinations::begin_site(site& s, const std::string& reason, time_point now) {
+  exchange_site& e = *s.exchange;
+  if (e.held_sites++ == 0) e.confirmed_at_first_hold = e.confirmed;
+  begin(s.held, {e.name, s.routing_key}, reason, now);
+  // One hold for all of them; unless some routing keys of the exchange do work.
+  if (e.held_sites > holds_of_an_exchange && e.confirmed == e.confirmed_at_first_hold)
+    begin_exchange(e, reason, now);
+}
+
+// The rows that waited for one of its routing keys wait for the exchange now, as many as may.
+void destinations::begin_exchange(exchange_site& e, const std::string& reason, time_point now) {
+  std::vector<row*> waited;
+  row* probing = nullptr;
+  for (auto& [name, s] : sites_) {
+    if (s->exchange != &e || !s->held) continue;
+    if (s->held->probing != nullptr) probing = s->held->probing;
+    for (row* r : end_site(*s, true)) waited.push_back(r);
+  }
+  begin(e.held, {e.name, std::nullopt}, reason, now);
+  e.held->probing = probing;
+  if (probing != nullptr) probing->probe = true;
+  // More than may wait: they all do, it is a few and only once.
+  e.held->pool = std::move(waited);
+  waiting_ += e.held->pool.size();
+  find_next_probe();
+}
+
+std::vector<row*> destinations::end(std::unique_ptr<hold>& place, bool quietly) {
+  const std::unique_ptr<hold> ended = std::move(place);
+  std::erase(holds_, ended.get());
+  if (!quietly) events_.push_back({false, ended->shown});
+  waiting_ -= ended->pool.size();
+  if (ended->probing != nullptr) ended->probing->probe = false;
+  find_next_probe();
+  return std::move(ended->pool);
+}
+
+std::vector<row*> destinations::end_site(site& s, bool quietly) {
+  --s.exchange->held_sites;
+  s.failed.clear();
+  return end(s.held, quietly);
+}
+
+std::vector<row*> destinations::succeeded(row& r) {
+  site& s = *r.where;
+  exchange_site& e = *s.exchange;
+  ++s.confirmed;
+  ++e.confirmed;
+  s.failed.clear();
+  e.failed.clear();
+  if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;
+  if (e.held) {
+    for (auto& [name, other] : sites_) {
+      if (other->exchange == &e) other->share = 1;
+    }
+    return end(e.held);
+  }
+  if (s.held) {
+    s.share = 1;
+    return end_site(s);
+  }
+  return {};
+}
+
+// ---- probes ----
+
+std::chrono::milliseconds destinations::pause(const hold& h) const {
+  const auto pause = backoff_.after(h.shown.probes + 1, random_());
+  return h.silent ? pause : std::min(pause, longest_pause);
+}
+
+void destinations::schedule(hold& h, time_point now) {
+  ++h.shown.probes;
+  h.shown.next_probe = now + pause(h);
+  find_next_probe();
+}
+
+void destinations::find_next_probe() {
+  next_probe_.reset();
+  hungry_at_.reset();
+  for (const hold* h : holds_) {
+    if (h->probing != nullptr) continue;
+    auto& earliest = h->pool.empty() ? hungry_at_ : next_probe_;
+    earliest = std::min(earliest.value_or(h->shown.next_probe), h->shown.next_probe);
+  }
+}
+
+std::vector<row*> destinations::take_probes(time_point now) {
+  std::vector<row*> probes;
+  if (!next_probe_ || *next_probe_ > now) return probes;
+  for (hold* h : holds_) {
+    if (h->probing != nullptr || h->pool.empty() || h->shown.next_probe > now) continue;
+    h->probing = h->pool.front();
+    h->pool.erase(h->pool.begin());
+    --waiting_;
+    h->probing->probe = true;
+    probes.push_back(h->probing);
+  }
+  if (!probes.empty()) find_next_probe();
+  return probes;
+}
+
+std::vector<outbox::destination> destinations::sated(time_point now) {
+  std::vector<outbox::destination> sated;
+  for (hold* h : holds_) {
+    const bool wants = h->probing == nullptr && h->pool.empty() && h->shown.next_probe <= now;
+    if (wants) continue;
+    h->fed = true;  // for all we know
+    sated.push_back(h->shown.where);
+  }
+  return sated;
+}
+
+void destinations::round_begins() {
+  for (hold* h : holds_) h->fed = h->probing != nullptr || !h->pool.empty();
+}
+
+bool destinations::round_ended() {
+  const std::size_t held = holds_.size();
+  const auto unfed = [](const std::unique_ptr<hold>& h) {
+    return h && !h->fed && h->probing == nullptr && h->pool.empty();
+  };
+  for (auto it = sites_.begin(); it != sites_.end();) {
+    site& s = *(it++)->second;
+    if (!unfed(s.held)) continue;
+    end_site(s);
+    forget_if_idle(s);
+  }
+  for (auto& [name, e] : exchanges_) {
+    if (unfed(e->held)) end(e->held);
+  }
+  return holds_.size() < held;
+}
+
+void destinations::reset() {
+  for (auto& [name, s] : sites_) {
+    s->failed.clear();
+    s->share = whole_window;
+    s->held.reset();
+  }
+  for (auto& [name, e] : exchanges_) {
+    e->failed.clear();
+    e->held.reset();
+    e->held_sites = 0;
+  }
+  holds_.clear();
+  events_.clear();
+  waiting_ = 0;
+  next_probe_.reset();
+  hungry_at_.reset();
+}
+
+std::vector<hold_info> destinations::holds() const {
+  std::vector<hold_info> shown;
+  shown.reserve(holds_.size());
+  for (const hold* h : holds_) {
+    shown.push_back(h->shown);
+    shown.back().probing = h->probing != nullptr;
+  }
+  return shown;
+}
+
+}  // namespace outboxd::relay

@@ -1,0 +1,20 @@
+// The destinations that are held, in words. Pure.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "relay/relay.hpp"
+
+namespace outboxd::service {
+
+// "key orders of the default exchange", "key a.b of exchange events", "exchange events".
+std::string destination_in_words(const relay::hold_status& hold);
+
+// "held for 12 s, 3 rows failed, next attempt in 4 s: returned: 312 NO_ROUTE"
+std::string hold_in_words(const relay::hold_status& hold);
+
+// Pages and answers name so many, and count the others.
+inline constexpr std::size_t holds_named = 20;
+
+}  // namespace outboxd::service

@@ -1,0 +1,103 @@
+#include "tests/support/traffic.hpp"
+
+#include <pqxx/pqxx>
+
+#include <algorithm>
+#include <chrono>
+#include <optional>
+#include <random>
+#include <utility>
+
+namespace outboxd::tests {
+namespace {
+
+using namespace std::chrono_literals;
+
+// Enough to keep a relay busy, little enough for several tests on one machine.
+constexpr auto pause_between_transactions = 1ms;
+constexpr auto pause_after_failure = 20ms;
+
+}  // namespace
+
+writers::writers(std::string url, unsigned count) : url_(std::move(url)) {
+  for (unsigned number = 0; number < count; ++number)
+    threads_.emplace_back([this, number] { run(number); });
+}
+
+writers::~writers() {
+  stop();
+}
+
+void writers::stop() {
+  writing_ = false;
+  for (auto& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+void writers::forget(const std::vector<std::string>& bodies) {
+  const std::lock_guard lock(mutex_);
+  rolled_back_.insert(bodies.begin(), bodies.end());
+}
+
+void writers::run(unsigned number) {
+  std::mt19937 engine(number);
+  const std::string name = "w" + std::to_string(number);
+  std::optional<pqxx::connection> connection;
+  int last = 0;
+  while (writing_) {
+    std::vector<std::string> kept, undone;
+    bool committing = false;
+    try {
+      if (!connection) connection.emplace(url_);
+      pqxx::work tx(*connection);
+      const auto insert = [&](std::vector<std::string>& into) {
+        into.push_back(name + "-" + std::to_string(++last));
+        const auto key = engine() % 4;
+        tx.exec("INSERT INTO outbox.messages (routing_key, ordering_key, payload) VALUES ('q', " +
+                (key == 0 ? "NULL" : "'" + name + "-k" + std::to_string(key) + "'") + ", '" +
+                into.back() + "')");
+      };
+      for (auto rows = 1 + engine() % 3; rows > 0; --rows) insert(kept);
+      if (engine() % 8 == 0) {
+        tx.exec("SAVEPOINT s");
+        insert(undone);
+        tx.exec("ROLLBACK TO s");
+      }
+      if (engine() % 6 == 0) {
+        tx.abort();
+        forget(kept);
+      } else {
+        committing = true;
+        tx.commit();
+        ++committed_;
+      }
+      std::this_thread::sleep_for(pause_between_transactions);
+    } catch (const std::exception&) {
+      // After COMMIT was sent nobody can tell; before it, the row cannot be there.
+      if (!committing) forget(kept);
+      connection.reset();
+      std::this_thread::sleep_for(pause_after_failure);
+    }
+    forget(undone);
+  }
+}
+
+void deliveries::take_all(amqp_probe& broker, const std::string& queue) {
+  while (const auto m = broker.get(queue)) {
+    const auto id = std::get<std::int64_t>(m->header("x-outbox-id").value().value);
+    const auto [first, is_new] = rows.emplace(m->properties.message_id.value(), row{id, m->body});
+    if (!is_new) {
+      ++duplicates;
+      if (first->second.body != m->body)
+        two_bodies.push_back(first->second.body + " and " + m->body);
+      continue;
+    }
+    const auto key = m->header("x-outbox-key");
+    if (!key) continue;
+    auto& last = last_of_key_[std::get<std::string>(key->value)];
+    if (id < last) out_of_order.push_back(m->body + " behind " + std::to_string(last));
+    last = std::max(last, id);
+  }
+}
+
+}  // namespace outboxd::tests
