@@ -110,7 +110,9 @@ void core::activate(row& r) {
                " bytes are more than OUTBOX_MAX_MESSAGE_SIZE allows (" +
                std::to_string(opts_.max_message_size) + ")");
   } else if (r.where->current() != nullptr && !r.probe) {
-    if (!destinations_.wait(r)) return send_back(r);
+    // A probe takes a way of its own: not while others of its key are on theirs.
+    const bool behind_others = r.msg.ordering_key && keys_.in_flight(*r.msg.ordering_key);
+    if (behind_others || !destinations_.wait(r)) return send_back(r);
     rows_.drop_body(r);  // it may wait for long
   } else if (r.msg.body_loaded) {
     window_.add(r);

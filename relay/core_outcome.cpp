@@ -104,7 +104,7 @@ void core::confirmed(row& r) {
 void core::judge(row& r, verdict what, const outcome& o, time_point now) {
   const std::string text = describe(what, o);
   const bool of_the_row = what == verdict::invalid || what == verdict::too_large ||
-                          (what == verdict::refused && is_definite(r, o.code));
+                          (what == verdict::refused && is_definite(r, o));
   if (of_the_row) return failed(r, what, outbox::fate::dead, text);
   const std::size_t held = destinations_.held();
   if (destinations_.failed(r, what, text, now)) return send_back(r);
@@ -142,7 +142,11 @@ void core::failed(row& r, verdict what, outbox::fate fate, const std::string& te
 // Nothing is known of the row: it goes again, at once; but not if others are to go before it now.
 void core::again(row& r, time_point now) {
   destinations_.probe_lost(r, now);
-  if (r.msg.ordering_key) return apply(keys_.again(r));
+  if (r.msg.ordering_key) {
+    // An earlier one of its key has gone back to the table meanwhile.
+    if (skipped_.closes(r.msg.ref.id, *r.msg.ordering_key)) return send_back(r);
+    return apply(keys_.again(r));
+  }
   r.state = row_state::queued;
   activate(r);
 }
@@ -171,8 +175,11 @@ std::optional<verdict> core::suspected(row& r, const outcome& o) {
 }
 
 // Refused for what it is: 406 says so; another code only if its destination has taken others since.
-bool core::is_definite(const row& r, int code) {
-  return code == 406 || (code != 0 && r.where->confirmed > r.confirmed_of_site);
+// What ended a connection must be of the kind that can be about a message.
+bool core::is_definite(const row& r, const outcome& o) {
+  if (o.code == 406) return true;
+  const bool about_a_row = o.why == doubt::channel_closed || may_be_about_a_row(o.code);
+  return about_a_row && r.where->confirmed > r.confirmed_of_site;
 }
 
 }  // namespace outboxd::relay

@@ -244,7 +244,11 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that fell due go first: they have waited longest.
-  bool found = take_due(answer->due, request.frontier, false, now);
+  // What lies before the first of the others has been read.
+  const std::int64_t read_to = answer->rows.empty()
+                                   ? request.frontier
+                                   : std::min(request.frontier, answer->rows.front().ref.id - 1);
+  bool found = take_due(answer->due, read_to, false, now);
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
   const std::size_t taken = take_open(request, *answer, now, found);

@@ -85,6 +85,11 @@ bool key_order::in_memory(const std::string& key) const {
   return it != keys_.end() && it->second.in_memory();
 }
 
+bool key_order::in_flight(const std::string& key) const {
+  const auto it = keys_.find(key);
+  return it != keys_.end() && it->second.flying > 0;
+}
+
 bool key_order::waits(const std::string& key) const {
   const auto it = keys_.find(key);
   return it != keys_.end() && it->second.next != nullptr &&

@@ -36,6 +36,7 @@ class key_order {
   // The same for a deferred row that fell due; refused ones stay due in the table.
   bool admit_due(const outbox::message& due, std::size_t free_rows) const;
   bool in_memory(const std::string& key) const;
+  bool in_flight(const std::string& key) const;
   // The key's next row waits for its destination: those behind it are not worth their memory.
   bool waits(const std::string& key) const;
 

@@ -3,6 +3,8 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/json.hpp>
 
+#include <unistd.h>
+
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -85,6 +87,19 @@ std::size_t sidecar::resident_bytes() const {
   std::size_t total = 0, resident = 0;
   statm >> total >> resident;
   return resident * 4096;
+}
+
+// Fields 14 and 15 of the process's line; what is before the ')' may hold spaces.
+double sidecar::cpu_seconds() const {
+  std::ifstream stat("/proc/" + std::to_string(process_->pid()) + "/stat");
+  std::string line;
+  std::getline(stat, line);
+  std::istringstream fields(line.substr(line.rfind(')') + 1));
+  std::string skipped;
+  for (int field = 3; field < 14; ++field) fields >> skipped;
+  double user = 0, system = 0;
+  fields >> user >> system;
+  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
 }  // namespace outboxd::tests

@@ -37,7 +37,9 @@ class sidecar {
   // absent.
   double metric(const std::string& sample) const;
 
+  // By the kernel's account, also when nobody answers.
   std::size_t resident_bytes() const;
+  double cpu_seconds() const;
 
  private:
   std::optional<int> http_port() const;

@@ -1,0 +1,111 @@
+// Connections to the broker that end, hang, or cannot be made: the relay stays, and goes on.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <sys/resource.h>
+
+#include "tests/support/broker_world.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::IsEmpty;
+
+class connections : public testing::Test, protected broker_world {
+ protected:
+  static void SetUpTestSuite() { start_shared_servers(); }
+
+  std::string through_gate() const {
+    std::string url = amqp_url;
+    const std::string direct = ":" + std::to_string(shared_rabbitmq().port()) + "/";
+    return url.replace(url.find(direct), direct.size(), ":" + std::to_string(gate.port()) + "/");
+  }
+
+  void expect_all(std::size_t rows) {
+    ASSERT_TRUE(all_sent_within(60s)) << relay->log();
+    const auto got = take_all(amqp_url, "q");
+    EXPECT_EQ(got.ids.size(), rows);
+    EXPECT_THAT(got.out_of_order, IsEmpty());
+  }
+};
+
+TEST_F(connections, nodes_that_do_not_answer_or_have_no_address_are_passed_over) {
+  relay = std::make_unique<sidecar>(
+      db.url(), "amqp://guest:guest@127.0.0.1:1/," +
+                    std::string("amqp://guest:guest@nowhere.invalid/,") + through_gate());
+  relay->await_ready();
+  insert(100, {.ordering_key = "'k'"});
+  expect_all(100);
+  gate.reset();
+  insert(100, {.ordering_key = "'k'"});
+  expect_all(100);
+}
+
+// No FIN, no RST, no answer: only heartbeats tell.
+TEST_F(connections, a_connection_that_hangs_is_given_up_and_its_rows_go_by_another) {
+  relay = std::make_unique<sidecar>(db.url(), through_gate() + "?heartbeat=2");
+  relay->await_ready();
+  gate.stall(direction::both);
+  insert(200, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' END"});
+  ASSERT_TRUE(eventually(30s, [&] { return relay->logged("amqp.disconnected"); })) << relay->log();
+  gate.pass();
+  expect_all(200);
+}
+
+// One that takes and says nothing: the way back hangs.
+TEST_F(connections, a_connection_whose_answers_are_lost_is_given_up) {
+  relay = std::make_unique<sidecar>(db.url(), through_gate() + "?heartbeat=2");
+  relay->await_ready();
+  gate.stall(direction::to_client);
+  insert(200, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' END"});
+  ASSERT_TRUE(eventually(30s, [&] { return relay->logged("amqp.disconnected"); })) << relay->log();
+  gate.pass();
+  expect_all(200);
+}
+
+TEST_F(connections, a_killed_broker_that_comes_back_gets_the_rest) {
+  start();
+  insert(20'000, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' || n % 100 END"});
+  ASSERT_TRUE(
+      eventually(60s, [&] { return relay->metric("outbox_messages_confirmed_total") >= 1'000; }));
+  shared_rabbitmq().kill();
+  EXPECT_TRUE(eventually(30s, [&] { return relay->metric("outbox_broker_connected") == 0; }));
+  EXPECT_TRUE(relay->running());
+  shared_rabbitmq().start();
+  broker = amqp_probe(amqp_url);
+  expect_all(20'000);
+}
+
+// No descriptor for a socket: it waits for one, and lives.
+TEST_F(connections, without_file_descriptors_it_waits_until_there_are_some) {
+  start();
+  insert(10);
+  ASSERT_TRUE(all_sent_within(20s));
+  rlimit before{};
+  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, nullptr, &before), 0);
+  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
+  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, &none, nullptr), 0);
+  gate.reset();
+  insert(10);
+  ASSERT_TRUE(eventually(30s, [&] { return relay->logged("amqp.connect_failed"); }))
+      << relay->log();
+  EXPECT_TRUE(relay->running());
+  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, &before, nullptr), 0);
+  expect_all(20);
+}
+
+TEST_F(connections, a_log_that_cannot_be_written_stops_nothing) {
+  child_process mute({.argv = {"/bin/sh", "-c", "exec " OUTBOXD_BINARY " run 2>/dev/full"},
+                      .env = {{"OUTBOX_DATABASE_URL", db.url()},
+                              {"OUTBOX_AMQP_URL", amqp_url},
+                              {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"}}});
+  insert(100);
+  EXPECT_TRUE(all_sent_within(30s));
+  EXPECT_TRUE(mute.running());
+  mute.kill(SIGTERM);
+  EXPECT_EQ(mute.wait(20s), (exit_status{.code = 0, .signal = 0}));
+}
+
+}  // namespace
+}  // namespace outboxd::tests

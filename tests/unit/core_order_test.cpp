@@ -1,0 +1,101 @@
+// Order where several things happen at once: each of these was found by a seed of the simulation.
+#include "tests/unit/core_fixture.hpp"
+
+namespace outboxd::relay {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+outbox::message to(std::string routing_key, outbox::message m) {
+  m.routing_key = std::move(routing_key);
+  return m;
+}
+
+class core_order : public core_test {
+ protected:
+  void start_anew(const options& o) {
+    core_ = core(
+        o, 1, [] { return 0.5; }, 1);
+    core_.lane_opened(0);
+    core_.lane_opened(quarantine);
+    lead();
+  }
+
+  void start_pipelined() {
+    options o = small();
+    o.pipelined = true;
+    start_anew(o);
+  }
+
+  void hold(const std::string& routing_key) {
+    read({to(routing_key, message(1)), to(routing_key, message(2)), to(routing_key, message(3))});
+    ASSERT_THAT(published(), ElementsAre(1, 2, 3));
+    for (const std::int64_t id : {1, 2, 3}) lands(id, verdict::returned, doubt::none, 312);
+    ASSERT_EQ(core_.held_destinations(), 1u);
+  }
+};
+
+TEST_F(core_order, a_row_that_falls_due_goes_behind_an_earlier_one_that_appears_in_a_gap) {
+  options o = small();
+  o.max_in_flight = 1;
+  o.batch_size = 1;
+  start_anew(o);  // three rows fit into memory
+  read({message(1)});
+  EXPECT_THAT(published(), ElementsAre(1));
+  read({message(5)});
+  core_.notified(now_);
+  poll();
+  read({message(2), message(3, "k")}, {message(4, "k")});
+  lands(1, verdict::confirmed);
+  ASSERT_THAT(published(), ElementsAre(2));
+  lands(2, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(5));
+}
+
+TEST_F(core_order, a_connection_that_is_closed_by_force_says_nothing_against_a_row) {
+  lead();
+  read({message(1), message(2)});
+  published();
+  for (int i = 0; i < 3; ++i) {
+    lands(1, verdict::unknown, doubt::connection_lost);
+    EXPECT_THAT(published(), ElementsAre(1));
+  }
+  lands(2, verdict::confirmed);
+  ASSERT_TRUE(take<do_settle>());
+  core_.settled(std::size_t{1}, now_);
+  for (int i = 0; i < 2; ++i) {
+    lands(1, verdict::unknown, doubt::connection_lost);
+    EXPECT_THAT(published(), ElementsAre(1));
+  }
+  lands(1, verdict::unknown, doubt::connection_lost, 320);
+  const auto d = take<do_decide>();
+  ASSERT_TRUE(d);
+  EXPECT_EQ(d->decisions.at(0).what, outbox::fate::deferred);
+}
+
+TEST_F(core_order, a_pipelined_row_is_no_probe_while_earlier_ones_of_its_key_are_in_flight) {
+  start_pipelined();
+  hold("gone");
+  core_.notified(now_);
+  poll();
+  read({to("here", message(10, "k")), to("gone", message(11, "k"))});
+  EXPECT_THAT(published(), ElementsAre(10));
+  pass(1'000ms);
+  EXPECT_FALSE(take<do_load_bodies>()) << "of the next probe";
+  EXPECT_THAT(published(), IsEmpty());
+}
+
+TEST_F(core_order, a_pipelined_row_in_doubt_stays_behind_one_that_went_back_to_the_table) {
+  start_pipelined();
+  read({to("silent", message(10, "k")), to("here", message(11, "k"))});
+  EXPECT_THAT(published(), ElementsAre(10, 11));
+  core_.lane_closed(0, doubt::timeout, now_);
+  lands(10, verdict::unknown, doubt::timeout);
+  core_.lane_opened(0);
+  lands(11, verdict::unknown, doubt::timeout);
+  EXPECT_THAT(published(), IsEmpty());
+}
+
+}  // namespace
+}  // namespace outboxd::relay
