@@ -71,7 +71,7 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
 // ---- which rows may stay ----
 
 void core::skip(const outbox::message& m) {
-  if (is_deferred(m)) return enlist(m);
+  if (m.deferred) return enlist(m);
   skipped_.skip(m.ref.id, m.ordering_key, read_out_.has_value());
   if (m.ordering_key) put_back(keys_.send_back_behind(*m.ordering_key, m.ref.id));
 }
@@ -356,8 +356,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit =
-      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;
