@@ -87,7 +87,7 @@ enum column : int {
   created_us,
   attempts,
   failing_since_us,
-  due_us,
+  deferred,
 };
 
 std::optional<std::chrono::microseconds> moment(const pqxx::field& f) {
@@ -131,7 +131,7 @@ message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
   m.age = since(created);
   m.attempts = number<int>(at(attempts));
   m.failing_for = since(moment(at(failing_since_us)).value_or(now));
-  m.due_at = moment(at(due_us)).value_or(std::chrono::microseconds(0));
+  m.deferred = truth(at(deferred));
   return m;
 }
 
@@ -145,12 +145,11 @@ read_answer decode_read(const pqxx::result& rows) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
   answer.below_to = number<std::int64_t>(rows[0][column::below_to]);
-  answer.now = moment(rows[0][column::now_us]).value();
-  const std::array parts{&answer.rows, &answer.skipped, &answer.due, &answer.below,
-                         &answer.too_late};
+  const auto now = moment(rows[0][column::now_us]).value();
+  const std::array parts{&answer.rows, &answer.due, &answer.below, &answer.too_late};
   for (const auto& r : rows) {
     if (r[column::part].is_null()) break;  // the only row of an empty answer
-    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, answer.now));
+    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, now));
   }
   return answer;
 }

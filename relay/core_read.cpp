@@ -70,7 +70,7 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
 // ---- which rows may stay ----
 
 void core::skip(const outbox::message& m) {
-  if (is_deferred(m)) return enlist(m);
+  if (m.deferred) return enlist(m);
   skipped_.skip(m.ref.id, m.ordering_key, read_out_.has_value());
   if (m.ordering_key) put_back(keys_.send_back_behind(*m.ordering_key, m.ref.id));
 }

@@ -191,7 +191,7 @@ void replica::step_statements() {
     trace(w_.time, "epoch", epoch_, "reads above", q.frontier);
     return [this, a = w_.table.read(q)] {
       trace(w_.time, "epoch", epoch_, "is told of", a.rows.size(), "rows", a.due.size(), "due",
-            a.skipped.size(), "skipped", a.below.size(), "below");
+            a.below.size(), "below");
       core_.read_answered(a, w_.time.now);
     };
   });

@@ -66,7 +66,7 @@ class core_test : public testing::Test {
     a.snap = {.xmin = 100, .next_xid = 100};
     a.rows = std::move(rows);
     a.due = std::move(due);
-    for (outbox::message& m : a.due) m.due_at = 1us;  // some time ago
+    for (outbox::message& m : a.due) m.deferred = true;
     core_.read_answered(std::move(a), now_);
     poll();
   }
