@@ -96,7 +96,10 @@ boost::uuids::uuid parse_uuid(std::string_view text) {
   if (text.size() != 36) throw std::runtime_error("not a uuid");
   std::size_t from = 0;
   for (auto& byte : id) {
-    if (from == 8 || from == 13 || from == 18 || from == 23) ++from;
+    if (from == 8 || from == 13 || from == 18 || from == 23) {
+      if (text[from] != '-') throw std::runtime_error("not a uuid");
+      ++from;
+    }
     const auto high = digit_value(text[from]);
     const auto low = digit_value(text[from + 1]);
     if (high == not_a_digit || low == not_a_digit) throw std::runtime_error("not a uuid");

@@ -154,6 +154,7 @@ class core {
   void deactivate(row& r);
   void drop(row& r);
   void send_back(row& r);
+  void leave_destination(row& r);
   void put_back(key_order::change c);
   void empty_held_destinations();
   void drop_unpublished();

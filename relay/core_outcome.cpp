@@ -85,7 +85,7 @@ void core::confirmed(row& r) {
   window_.landed(r);
   key_order::change c;
   if (r.msg.ordering_key) c = keys_.finish(r);
-  destinations_.leave(r);
+  leave_destination(r);
   rows_.drop_body(r);
   r.state = row_state::acked;
   acked_.push_back(&r);
@@ -125,7 +125,7 @@ void core::failed(row& r, verdict what, outbox::fate fate, const std::string& te
   key_order::change c;
   if (r.msg.ordering_key && !r.unordered) c = keys_.failing(r);
   const int attempts = r.msg.attempts + 1;
-  destinations_.leave(r);
+  leave_destination(r);
   rows_.drop_body(r);
   r.state = row_state::deciding;
   r.why = what;
@@ -159,7 +159,7 @@ std::optional<verdict> core::suspected(row& r, const outcome& o) {
   if (!closed && !lost) return std::nullopt;
   if (!r.suspect) {
     // A connection may be lost for many reasons; again and again with the same row, for one.
-    r.suspect = closed || ++r.lost_with >= losses_to_suspect;
+    if (closed || ++r.lost_with >= losses_to_suspect) destinations::suspect(r);
     r.confirmed_of_site = r.where->confirmed;
     r.confirmed_in_all = confirmed_;
     return std::nullopt;

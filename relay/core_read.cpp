@@ -244,10 +244,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that fell due go first: they have waited longest.
-  // What lies before the first of the others has been read.
-  const std::int64_t read_to = answer->rows.empty()
-                                   ? request.frontier
-                                   : std::min(request.frontier, answer->rows.front().ref.id - 1);
+  const auto read_to = std::min(request.frontier, outbox::reader::covered_by(request, *answer, 0));
   bool found = take_due(answer->due, read_to, false, now);
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
@@ -356,8 +353,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit =
-      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;

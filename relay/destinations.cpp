@@ -60,6 +60,7 @@ void destinations::leave(row& r) {
   if (r.where == nullptr) return;
   forget(r);
   site& s = *std::exchange(r.where, nullptr);
+  if (r.suspect) --s.suspects;
   --s.rows;
   forget_if_idle(s);
 }
@@ -186,6 +187,12 @@ void destinations::probe_lost(row& r, time_point now) {
   forget(r);
 }
 
+void destinations::suspect(row& r) {
+  r.suspect = true;
+  ++r.where->suspects;
+  r.where->trusted = false;
+}
+
 // ---- holds ----
 
 void destinations::begin(std::unique_ptr<hold>& place, outbox::destination where,
@@ -249,6 +256,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   exchange_site& e = *s.exchange;
   ++s.confirmed;
   ++e.confirmed;
+  s.trusted = true;
   s.failed.clear();
   e.failed.clear();
   if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;

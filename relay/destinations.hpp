@@ -56,6 +56,10 @@ struct site {
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 
+  // Rows of it that may have closed a channel; until one of them is confirmed, no others go.
+  std::size_t suspects = 0;
+  bool trusted = true;
+
   // The window's.
   std::size_t share = whole_window;  // at most so many in flight
   std::size_t ready = 0;
@@ -94,6 +98,8 @@ class destinations {
   void failed_before(const outbox::failed_row& f, const std::string& reason, time_point now);
   // The broker confirms others, but not this row, which is the oldest.
   void silent(row& r, const std::string& reason, time_point now);
+  // The broker may have closed a channel because of it.
+  static void suspect(row& r);
   // Nothing is known of the probe.
   void probe_lost(row& r, time_point now);
   // Ends the hold: answers with the rows that waited, which may go now.

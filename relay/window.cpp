@@ -86,6 +86,7 @@ void window::maybe_idle(const site& s) {
 // ---- shares ----
 
 std::size_t window::share_of(const site& s) const {
+  if (s.suspects > 0 && !s.trusted) return 0;
   const std::size_t fair =
       busy_sites_ > 1 ? std::max<std::size_t>(1, max_in_flight_ / 2) : max_in_flight_;
   return std::min(s.share, fair);

@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "outbox/pg_text.hpp"
 #include "service/readiness.hpp"
 
 namespace outboxd::service {
@@ -63,8 +64,9 @@ std::string brief_text(const std::vector<readiness_check>& checks) {
 std::string json_text(const std::vector<readiness_check>& checks) {
   boost::json::array all;
   for (const auto& check : checks) {
-    all.push_back(
-        boost::json::object{{"name", check.name}, {"ok", check.ok}, {"detail", check.detail}});
+    // Before it has agreed on an encoding a server complains in its own.
+    const std::string detail = outbox::storable_text(check.detail, check.detail.size());
+    all.push_back(boost::json::object{{"name", check.name}, {"ok", check.ok}, {"detail", detail}});
   }
   return boost::json::serialize(
              boost::json::object{{"ready", is_ready(checks)}, {"checks", std::move(all)}}) +

@@ -18,7 +18,11 @@ code_point first_code_point(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned lead = byte(0);
   if (lead < 0x80) return {1, lead};
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : lead >= 0xc0 ? 2 : 0;
+  const std::size_t length = lead >= 0xf8   ? 0
+                             : lead >= 0xf0 ? 4
+                             : lead >= 0xe0 ? 3
+                             : lead >= 0xc0 ? 2
+                                            : 0;
   if (length == 0 || length > text.size()) return {};
   std::uint32_t value = lead & (0x7fu >> length);
   for (std::size_t i = 1; i < length; ++i) {

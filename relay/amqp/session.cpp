@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::uint32_t least_frame_max = 4096;  // AMQP 0-9-1, frame-min-size
 constexpr std::uint32_t usual_frame_max = 131'072;
+constexpr int max_answers = 256;     // to a server that goes on asking and reads none of them
 constexpr int ticks_until_dead = 4;  // of half a heartbeat interval each
 
 // Zero stands for "no limit" (AMQP 0-9-1, connection.tune).
@@ -88,6 +89,7 @@ void session::tick(bool output_pending, actions& out) {
 
 void session::wrote() {
   wrote_ = true;
+  unread_answers_ = 0;
 }
 
 void session::reopen(actions& out) {
@@ -226,7 +228,7 @@ void session::on(const connection_unblocked&, actions& out) {
 }
 
 void session::on(const channel_flow& flow, actions& out) {
-  if (!in_order(opened(), "channel.flow", out)) return;
+  if (!in_order(opened(), "channel.flow", out) || !may_answer(out)) return;
   out.push_back(send_channel_flow_ok{flow.channel, flow.active});
   if (flow.channel == confirm_channel) set_blocked(blocked_, !flow.active, "channel.flow", out);
 }
@@ -236,6 +238,7 @@ void session::on(const channel_close& close, actions& out) {
   auto& channel = close.channel == confirm_channel ? confirm_ : control_;
   if (!in_order(state_ == state::running && channel != channel_state::closed, "channel.close", out))
     return;
+  if (!may_answer(out)) return;
   channel = channel_state::closed;
   out.push_back(send_channel_close_ok{close.channel});
   if (close.channel == confirm_channel) {
@@ -270,6 +273,13 @@ void session::on(const connection_close_ok&, actions& out) {
 bool session::in_order(bool expected, std::string_view what, actions& out) {
   if (!expected) broken({503, "unexpected " + std::string(what)}, out);
   return expected;
+}
+
+// What waits for the socket stays bounded, also while the server is blocked and nothing is written.
+bool session::may_answer(actions& out) {
+  if (++unread_answers_ <= max_answers) return true;
+  broken({506, "it asks again and again and reads no answer"}, out);
+  return false;
 }
 
 void session::set_blocked(bool blocked, bool flow_stopped, std::string_view reason, actions& out) {

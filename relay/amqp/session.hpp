@@ -145,6 +145,7 @@ class session {
   void on(const amqp::heartbeat&, actions&);
 
   void open_confirm_channel(actions& out);
+  bool may_answer(actions& out);
   bool in_order(bool expected, std::string_view what, actions& out);
   bool opened() const { return state_ == state::running || state_ == state::closing; }
   void set_blocked(bool blocked, bool flow_stopped, std::string_view reason, actions& out);
@@ -161,6 +162,7 @@ class session {
   bool blocked_ = false;       // connection.blocked
   bool flow_stopped_ = false;  // channel.flow on the confirm channel
   bool wrote_ = false;         // since the last tick
+  int unread_answers_ = 0;     // since the socket took something
   int silent_ticks_ = 0;       // ticks since something arrived
   int stalled_ticks_ = 0;      // ticks since the socket took something that waited
 };

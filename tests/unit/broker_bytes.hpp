@@ -4,64 +4,10 @@
 #include <gmock/gmock.h>
 
 #include "relay/amqp/codec.hpp"
-#include "tests/unit/wire.hpp"
+#include "tests/unit/broker_frames.hpp"
+#include "tests/unit/described.hpp"
 
 namespace outboxd::relay::amqp {
-
-namespace wire = tests::wire;
-
-// ---- what arrives, as one line of text ----
-
-struct describe {
-  std::string operator()(const connection_start& m) const {
-    std::string text = "start";
-    for (const auto& name : m.mechanisms) text += " " + name;
-    text += "; " + m.product + " " + m.version + " " + m.cluster_name + ";";
-    if (m.supports_blocked) text += " blocked";
-    if (m.supports_authentication_failure_close) text += " auth-close";
-    if (m.supports_confirms) text += " confirms";
-    return text;
-  }
-  std::string operator()(const connection_secure& m) const { return "secure " + m.challenge; }
-  std::string operator()(const connection_tune& m) const {
-    return "tune " + std::to_string(m.channel_max) + " " + std::to_string(m.frame_max) + " " +
-           std::to_string(m.heartbeat);
-  }
-  std::string operator()(const connection_open_ok&) const { return "open-ok"; }
-  std::string operator()(const connection_close& m) const {
-    return "close " + std::to_string(m.code) + " " + m.text + " (" + std::to_string(m.class_id) +
-           "," + std::to_string(m.method_id) + ")";
-  }
-  std::string operator()(const connection_close_ok&) const { return "close-ok"; }
-  std::string operator()(const connection_blocked& m) const { return "blocked " + m.reason; }
-  std::string operator()(const connection_unblocked&) const { return "unblocked"; }
-  std::string operator()(const channel_open_ok& m) const { return on(m.channel) + "open-ok"; }
-  std::string operator()(const channel_close& m) const {
-    return on(m.channel) + "close " + std::to_string(m.code) + " " + m.text + " (" +
-           std::to_string(m.class_id) + "," + std::to_string(m.method_id) + ")";
-  }
-  std::string operator()(const channel_close_ok& m) const { return on(m.channel) + "close-ok"; }
-  std::string operator()(const channel_flow& m) const {
-    return on(m.channel) + (m.active ? "flow on" : "flow off");
-  }
-  std::string operator()(const confirm_select_ok& m) const { return on(m.channel) + "select-ok"; }
-  std::string operator()(const exchange_declare_ok& m) const {
-    return on(m.channel) + "declare-ok";
-  }
-  std::string operator()(const basic_ack& m) const {
-    return on(m.channel) + "ack " + std::to_string(m.tag) + (m.multiple ? " multiple" : "");
-  }
-  std::string operator()(const basic_nack& m) const {
-    return on(m.channel) + "nack " + std::to_string(m.tag) + (m.multiple ? " multiple" : "");
-  }
-  std::string operator()(const basic_return& m) const {
-    return on(m.channel) + "return " + std::to_string(m.code) + " " + m.text + " " + m.exchange +
-           " " + m.routing_key + " " + m.message_id;
-  }
-  std::string operator()(const heartbeat&) const { return "heartbeat"; }
-
-  static std::string on(channel_id channel) { return std::to_string(channel) + ": "; }
-};
 
 struct seen {
   std::vector<std::string> values;
@@ -94,77 +40,6 @@ inline std::string error(std::string_view bytes) {
   const seen s = feed(bytes);
   EXPECT_THAT(s.values, testing::IsEmpty());
   return s.error ? std::to_string(s.error->code) + " " + s.error->text : "no error";
-}
-
-// ---- what a broker sends ----
-
-inline constexpr char uuid_text[] = "0190b3a4-1c2d-7e4f-8a9b-0c1d2e3f4a5b";
-
-inline std::string field(std::string_view name, char tag, std::string_view data) {
-  return wire::short_string(name) + tag + std::string(data);
-}
-inline std::string flag(std::string_view name, bool on = true) {
-  return field(name, 't', on ? "\1" : std::string_view("\0", 1));
-}
-
-inline std::string start_with(std::string_view properties) {
-  return wire::a_method(0, 10, 10,
-                        std::string("\0\x09", 2) + wire::long_string(properties) +
-                            wire::long_string("PLAIN  AMQPLAIN") + wire::long_string("en_US"));
-}
-
-inline std::string a_start() {
-  const std::string capabilities = flag("publisher_confirms") + flag("connection.blocked") +
-                                   flag("authentication_failure_close") + flag("basic.nack", false);
-  return start_with(field("product", 'S', wire::long_string("RabbitMQ")) +
-                    field("version", 'S', wire::long_string("3.10.8")) +
-                    field("cluster_name", 'S', wire::long_string("rabbit@host")) +
-                    field("capabilities", 'F', wire::long_string(capabilities)));
-}
-
-inline std::string a_close(int channel, int class_id, std::string_view text) {
-  return wire::a_method(
-      channel, class_id, class_id == 10 ? 50 : 40,
-      wire::number(404, 2) + wire::short_string(text) + wire::number(60, 2) + wire::number(40, 2));
-}
-
-inline std::string an_ack(int channel, std::uint64_t tag, bool multiple) {
-  return wire::a_method(channel, 60, 80, wire::number(tag, 8) + wire::number(multiple, 1));
-}
-inline std::string a_nack(int channel, std::uint64_t tag, int bits) {
-  return wire::a_method(channel, 60, 120,
-                        wire::number(tag, 8) + wire::number(static_cast<std::uint64_t>(bits), 1));
-}
-
-inline std::string a_return_method(int channel) {
-  return wire::a_method(channel, 60, 50,
-                        wire::number(312, 2) + wire::short_string("NO_ROUTE") +
-                            wire::short_string("ex") + wire::short_string("rk"));
-}
-inline constexpr int returned_flags = 1 << 15 | 1 << 13 | 1 << 12 | 1 << 7;
-inline std::string returned_properties(std::string_view headers = {}) {
-  return wire::short_string("text/plain") + wire::long_string(headers) + "\x02" +
-         wire::short_string(uuid_text);
-}
-inline std::string a_return(int channel, std::string_view body) {
-  std::string bytes =
-      a_return_method(channel) +
-      wire::a_content_header(channel, body.size(), returned_flags,
-                             returned_properties(field("x-outbox-id", 'l', wire::number(1, 8))));
-  const std::size_t half = body.size() / 2;
-  if (half > 0) bytes += wire::a_frame(3, channel, body.substr(0, half));
-  if (!body.empty()) bytes += wire::a_frame(3, channel, body.substr(half));
-  return bytes;
-}
-
-inline std::string a_conversation() {
-  return a_start() +
-         wire::a_method(0, 10, 30,
-                        wire::number(2047, 2) + wire::number(131'072, 4) + wire::number(60, 2)) +
-         wire::a_method(0, 10, 41, wire::short_string("")) +
-         wire::a_method(1, 20, 11, wire::long_string("")) + wire::a_method(1, 85, 11) +
-         wire::a_frame(8, 0, "") + an_ack(1, 1, false) + a_return(1, "body") + a_nack(1, 2, 1) +
-         a_close(1, 20, "NOT_FOUND") + a_close(0, 10, "bye");
 }
 
 }  // namespace outboxd::relay::amqp

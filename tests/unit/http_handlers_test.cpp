@@ -180,6 +180,13 @@ TEST(http_handlers, readyz_speaks_json_when_asked) {
                                 HasSubstr(R"({"name":"lead","ok":true,"detail":"standby"})")));
 }
 
+TEST(http_handlers, readyz_stays_json_when_a_server_complains_in_another_encoding) {
+  auto view = view_of(lead_state::connecting);
+  view.relay.lead_detail = "FATAL: Passwort-Authentifizierung f\xfcr Benutzer";
+  EXPECT_THAT(get(view, "/readyz", "application/json").body,
+              HasSubstr("Passwort-Authentifizierung f?r Benutzer"));
+}
+
 TEST(http_handlers, the_page_loads_nothing_and_is_allowed_to_load_nothing) {
   const auto reply = get(view_of(lead_state::leading), "/");
   EXPECT_EQ(reply.content_type, "text/html; charset=utf-8");

@@ -82,7 +82,8 @@ TEST(log, utf8_passes_and_everything_else_is_replaced) {
       {"cut \xe6\x9c", R"(cut \ufffd\ufffd)"},
       {"long \xc0\xaf", R"(long \ufffd\ufffd)"},
       {"surrogate \xed\xa0\x80", R"(surrogate \ufffd\ufffd\ufffd)"},
-      {"high \xf4\x90\x80\x80", R"(high \ufffd\ufffd\ufffd\ufffd)"}};
+      {"high \xf4\x90\x80\x80", R"(high \ufffd\ufffd\ufffd\ufffd)"},
+      {"no lead \xf9\x80\x80\x80", R"(no lead \ufffd\ufffd\ufffd\ufffd)"}};
   for (const auto& [text, expected] : bad)
     EXPECT_THAT(line(log_format::json, {{"r", text}}), HasSubstr(expected));
 }

@@ -29,6 +29,7 @@ TEST(pg_text, what_is_no_uuid_is_refused) {
   EXPECT_THROW(parse_uuid(""), std::runtime_error);
   EXPECT_THROW(parse_uuid("0123abcd-4567-89ef-0123-456789abcde"), std::runtime_error);
   EXPECT_THROW(parse_uuid("0123abcd-4567-89ef-0123-456789abcdeg"), std::runtime_error);
+  EXPECT_THROW(parse_uuid("0123abcd04567089ef001230456789abcdef"), std::runtime_error);
 }
 
 TEST(pg_text, bytea_is_decoded_byte_for_byte) {

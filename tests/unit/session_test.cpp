@@ -263,6 +263,29 @@ TEST(session, waits_for_ever_for_a_blocked_server_to_take_data) {
   }
 }
 
+TEST(session, gives_up_a_server_that_asks_for_ever_and_reads_no_answer) {
+  for (const bool blocked : {false, true}) {
+    conversation c;
+    c.open();
+    if (blocked) c.received(connection_blocked{"low on memory"});
+    for (int i = 0; i < 256; ++i)
+      EXPECT_EQ(c.received(channel_flow{control_channel, true}), "send flow-ok 2 on");
+    EXPECT_EQ(c.received(channel_flow{control_channel, true}),
+              "reset: 506 protocol error: it asks again and again and reads no answer");
+  }
+}
+
+TEST(session, answers_for_ever_while_the_server_reads_its_answers) {
+  conversation c;
+  c.open();
+  for (int i = 0; i < 1'000; ++i) {
+    EXPECT_EQ(c.received(channel_close{control_channel, 404, "NOT_FOUND", 40, 10}),
+              "send close-ok 2, control channel lost 404 NOT_FOUND, send open 2");
+    c.it().wrote();
+    c.received(channel_open_ok{control_channel});
+  }
+}
+
 TEST(session, neither_sends_nor_expects_heartbeats_when_they_are_off) {
   endpoint node = rabbit_node();
   node.heartbeat = std::chrono::seconds(0);

@@ -63,6 +63,13 @@ TEST(topology, never_asks_for_the_default_exchange) {
   EXPECT_EQ(f.submit(1, ""), "1") << "not even a control channel is needed";
 }
 
+TEST(topology, never_asks_for_a_name_that_amqp_cannot_carry) {
+  fixture f;
+  f.opened();
+  EXPECT_EQ(f.submit(1, std::string(256, 'x')), "1") << "the encoder refuses it";
+  EXPECT_EQ(f.submit(2, std::string(255, 'x')), "?" + std::string(255, 'x'));
+}
+
 TEST(topology, asks_once_and_publishes_when_the_exchange_is_there) {
   fixture f;
   f.opened();

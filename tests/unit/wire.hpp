@@ -37,6 +37,10 @@ struct value {
   const array& items() const { return *std::get<std::shared_ptr<array>>(data); }
 };
 
+struct named_twice : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 class reader {
  public:
   explicit reader(std::string_view bytes) : rest_(bytes) {}
@@ -61,8 +65,7 @@ class reader {
     table all;
     while (!inside.empty()) {
       const std::string name = inside.short_string();
-      if (!all.emplace(name, inside.field_value()).second)
-        throw std::runtime_error("twice: " + name);
+      if (!all.emplace(name, inside.field_value()).second) throw named_twice("twice: " + name);
     }
     return all;
   }
