@@ -163,7 +163,7 @@ class core {
   void failed(row& r, verdict what, outbox::fate fate, const std::string& text);
   bool gives_up(const row& r, time_point now) const;
   std::optional<verdict> suspected(row& r, const outcome& o);
-  static bool is_definite(const row& r, const outcome& o);
+  bool is_definite(const row& r, const outcome& o) const;
   void judge(row& r, verdict what, const outcome& o, time_point now);
   void again(row& r, time_point now);
   void store_failed(const base::failure& f, time_point now);

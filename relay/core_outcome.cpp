@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t failed_at_most = 65'536;  // keys held one by one; beyond, rows are skipped
 constexpr int attempts_to_give_up = 10;
+constexpr int attempts_to_convict = 3;
 constexpr int losses_to_suspect = 3;
 constexpr int closures_to_refuse = 2;
 constexpr int losses_to_refuse = 3;
@@ -174,12 +175,16 @@ std::optional<verdict> core::suspected(row& r, const outcome& o) {
   return std::nullopt;
 }
 
-// Refused for what it is: 406 says so; another code only if its destination has taken others since.
-// What ended a connection must be of the kind that can be about a message.
-bool core::is_definite(const row& r, const outcome& o) {
+// Refused for what it is: 406 says so. Another code only if its destination has taken others since;
+// or if it is the only one that fails there, again and again, while the broker takes others.
+bool core::is_definite(const row& r, const outcome& o) const {
   if (o.code == 406) return true;
-  const bool about_a_row = o.why == doubt::channel_closed || may_be_about_a_row(o.code);
-  return about_a_row && r.where->confirmed > r.confirmed_of_site;
+  if (o.why != doubt::channel_closed && !may_be_about_a_row(o.code)) return false;
+  if (r.where->confirmed > r.confirmed_of_site) return true;
+  const auto& failed = r.where->failed;
+  const bool others = std::any_of(failed.begin(), failed.end(),
+                                  [&](const outbox::row_ref& ref) { return ref != r.msg.ref; });
+  return !others && r.msg.attempts + 1 >= attempts_to_convict && confirmed_ > r.confirmed_in_all;
 }
 
 }  // namespace outboxd::relay

@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t keys_per_walk = 1'000;
 constexpr std::size_t visited_per_walk = 20'000;
-constexpr std::size_t rows_for_probes = 16;  // where only a probe is looked for
 constexpr std::size_t due_rows = 256;
 constexpr std::size_t enlisting_at_most = 5'000;
 constexpr std::size_t inline_row_bytes = 64u << 10;
@@ -100,7 +99,7 @@ bool core::waits_in_table(const outbox::message& m) {
   hold* h = destinations_.hold_of(m);
   if (h == nullptr) return false;
   destinations::seen(*h);
-  return !destinations_.may_wait(*h);
+  return !destinations_.may_wait(*h, m);
 }
 
 bool core::key_is_closed(const outbox::message& m) const {
@@ -322,11 +321,10 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
     }
     return walk;
   }
-  const bool for_probes = !skipped_.wanted();
   if (!skipped_.in_round()) destinations_.round_begins();
   outbox::scan walk;
   walk.after = skipped_.next_piece();
-  walk.rows = for_probes ? rows_for_probes : opts_.batch_size;
+  walk.rows = opts_.batch_size;
   walk.visited = visited_per_walk;
   walk.without = destinations_.sated(now);
   return walk;

@@ -33,6 +33,11 @@ struct hold {
   std::vector<row*> pool;  // wait in memory to be the next probe
   row* probing = nullptr;  // chosen, until its outcome
   bool fed = false;        // some row was seen for it since the round began
+  // Which rows may be the next probe: those behind the last one, so that each has its turn; first
+  // those that have not failed on their own account, then any.
+  std::int64_t after = 0;
+  bool only_fresh = true;
+  bool left_out = false;  // of the round, in part
 };
 
 struct exchange_site {
@@ -85,7 +90,7 @@ class destinations {
   hold* hold_of(const outbox::message& m);
   // It waits in memory, state held, to be a probe; false: enough others do.
   bool wait(row& r);
-  bool may_wait(const hold& h) const;
+  bool may_wait(const hold& h, const outbox::message& m) const;
   // There are rows behind it, in the table at least.
   static void seen(hold& h) { h.fed = true; }
   // It waits no more, or is no probe any more.
