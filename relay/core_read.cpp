@@ -212,7 +212,7 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
   skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
   if (complete && to >= request.frontier) {
     skipped_.end_round();
-    if (destinations_.round_ended()) skipped_.look_again();
+    if (destinations_.round_ended(now)) skipped_.look_again();
   }
   return found;
 }

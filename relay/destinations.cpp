@@ -277,7 +277,7 @@ std::vector<row*> destinations::succeeded(row& r) {
 // ---- probes ----
 
 std::chrono::milliseconds destinations::pause(const hold& h) const {
-  const auto pause = backoff_.after(h.shown.probes + 1, random_());
+  const auto pause = backoff_.after(h.shown.probes + h.in_vain + 1, random_());
   return h.silent ? pause : std::min(pause, longest_pause);
 }
 
@@ -306,6 +306,7 @@ std::vector<row*> destinations::take_probes(time_point now) {
     h->pool.erase(h->pool.begin());
     --waiting_;
     h->probing->probe = true;
+    h->in_vain = 0;
     h->after = h->probing->msg.ref.id;
     probes.push_back(h->probing);
   }
@@ -331,13 +332,19 @@ void destinations::round_begins() {
   }
 }
 
-bool destinations::round_ended() {
+bool destinations::round_ended(time_point now) {
   const std::size_t held = holds_.size();
   for (hold* h : holds_) {
     if (h->probing != nullptr || !h->pool.empty() || h->left_out) continue;
+    const bool all_had_a_chance = h->silent || (h->after == 0 && !h->only_fresh);
     h->only_fresh = h->after != 0 || !h->only_fresh;
     h->after = 0;
+    // Its rows are there, but wait for others of their keys: the next round would not help.
+    if (!all_had_a_chance || h->shown.next_probe > now) continue;
+    ++h->in_vain;
+    h->shown.next_probe = now + pause(*h);
   }
+  find_next_probe();
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };
