@@ -113,7 +113,8 @@ void core::activate(row& r) {
     // A probe takes a way of its own: not while others of its key are on theirs.
     const bool behind_others = r.msg.ordering_key && keys_.in_flight(*r.msg.ordering_key);
     if (behind_others || !destinations_.wait(r)) return send_back(r);
-    rows_.drop_body(r);  // it may wait for long
+    rows_.drop_body(r);  // it may wait for long, and so do those behind it
+    if (r.msg.ordering_key) put_back(keys_.send_back_behind(*r.msg.ordering_key, r.msg.ref.id));
   } else if (r.msg.body_loaded) {
     window_.add(r);
   } else {

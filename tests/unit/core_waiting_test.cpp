@@ -96,5 +96,20 @@ TEST_F(core_waiting, a_destination_whose_rows_all_wait_for_others_is_not_looked_
   EXPECT_TRUE(!next || *next > now_);
 }
 
+TEST_F(core_waiting, rows_behind_one_that_waits_for_its_destination_leave_room_for_others) {
+  options o = small();
+  o.max_in_flight = 400;
+  o.max_in_flight_bytes = 1u << 20;
+  start_with(o);
+  const std::vector<std::string> names{"a", "b", "c", "d", "e", "f", "g", "h"};
+  std::vector<outbox::message> backlog;
+  std::int64_t id = 1'000;
+  for (const std::string& name : names)
+    for (const char* const key : {"1", "2"})
+      for (int i = 0; i < 100; ++i) backlog.push_back(to(name, message(++id, name + key)));
+  hold(names, std::move(backlog));
+  EXPECT_LT(core_.rows_in_memory(), core_.capacity() / 4);
+}
+
 }  // namespace
 }  // namespace outboxd::relay
