@@ -133,15 +133,8 @@ void core::deactivate(row& r) {
 // Out of memory, without a word to its key.
 void core::drop(row& r) {
   deactivate(r);
-  leave_destination(r);
-  rows_.remove(r);
-}
-
-void core::leave_destination(row& r) {
-  site* s = r.where;
-  const bool others = s != nullptr && s->rows > 1;
   destinations_.leave(r);
-  if (others && r.suspect) window_.share_changed(*s);
+  rows_.remove(r);
 }
 
 // To the table, which still has it as it was, until its destination or its key is free; and what

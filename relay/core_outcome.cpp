@@ -54,7 +54,7 @@ verdict core::landed(const outcome& o, time_point now) {
   BOOST_ASSERT_MSG(r != nullptr && r->state == row_state::in_flight,
                    "an outcome for a row that is not in flight");
   if (o.what == verdict::confirmed) {
-    confirmed(*r);
+    confirmed(*r, now);
     return verdict::confirmed;
   }
   window_.landed(*r);
@@ -78,15 +78,16 @@ verdict core::landed(const outcome& o, time_point now) {
   return what;
 }
 
-void core::confirmed(row& r) {
+void core::confirmed(row& r, time_point now) {
   ++confirmed_;
+  confirmed_at_ = now;
   const std::size_t held = destinations_.held();
   const std::vector<row*> waited = destinations_.succeeded(r);
   const bool lifted = destinations_.held() < held;
   window_.landed(r);
   key_order::change c;
   if (r.msg.ordering_key) c = keys_.finish(r);
-  leave_destination(r);
+  destinations_.leave(r);
   rows_.drop_body(r);
   r.state = row_state::acked;
   acked_.push_back(&r);
@@ -126,7 +127,7 @@ void core::failed(row& r, verdict what, outbox::fate fate, const std::string& te
   key_order::change c;
   if (r.msg.ordering_key && !r.unordered) c = keys_.failing(r);
   const int attempts = r.msg.attempts + 1;
-  leave_destination(r);
+  destinations_.leave(r);
   rows_.drop_body(r);
   r.state = row_state::deciding;
   r.why = what;
@@ -184,7 +185,8 @@ bool core::is_definite(const row& r, const outcome& o) const {
   const auto& failed = r.where->failed;
   const bool others = std::any_of(failed.begin(), failed.end(),
                                   [&](const outbox::row_ref& ref) { return ref != r.msg.ref; });
-  return !others && r.msg.attempts + 1 >= attempts_to_convict && confirmed_ > r.confirmed_in_all;
+  const bool broker_works = confirmed_at_ && *confirmed_at_ > r.read_at - r.msg.failing_for;
+  return !others && r.msg.attempts + 1 >= attempts_to_convict && broker_works;
 }
 
 }  // namespace outboxd::relay

@@ -60,7 +60,6 @@ void destinations::leave(row& r) {
   if (r.where == nullptr) return;
   forget(r);
   site& s = *std::exchange(r.where, nullptr);
-  if (r.suspect) --s.suspects;
   --s.rows;
   forget_if_idle(s);
 }
@@ -190,7 +189,6 @@ void destinations::probe_lost(row& r, time_point now) {
 
 void destinations::suspect(row& r) {
   r.suspect = true;
-  ++r.where->suspects;
   r.where->trusted = false;
 }
 

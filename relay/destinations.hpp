@@ -62,11 +62,10 @@ struct site {
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 
-  // Rows of it that may have closed a channel; until one of them is confirmed, no others go.
-  std::size_t suspects = 0;
-  bool trusted = true;
+  bool trusted = true;  // a row of it has been confirmed since one may have closed a channel
 
   // The window's.
+  std::size_t suspects = 0;  // ready or in flight: until one of them is confirmed, no others go
   std::size_t share = whole_window;  // at most so many in flight
   std::size_t ready = 0;
   std::size_t in_flight = 0;

@@ -55,10 +55,12 @@ void window::add(row& r) {
   ++ready_;
   r.line = &line_for(r);
   r.line->insert(&r);
+  if (r.suspect) ++r.where->suspects;
 }
 
 void window::remove(row& r) {
   take_out(r);
+  if (r.suspect && --r.where->suspects == 0) unpark(*r.where);
   maybe_idle(*r.where);
 }
 
@@ -176,6 +178,7 @@ void window::landed(row& r) {
   --in_flight_;
   --r.where->in_flight;
   if (r.lane == quarantine()) --r.where->in_quarantine;
+  if (r.suspect) --r.where->suspects;
   unpark(*r.where);
   maybe_idle(*r.where);
 }

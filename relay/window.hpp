@@ -31,9 +31,6 @@ class window {
   // now.
   row* next();
 
-  // More of this destination may go than before.
-  void share_changed(site& s) { unpark(s); }
-
   // Its outcome is here. The caller may have changed its destination's share before.
   void landed(row& r);
 
