@@ -22,7 +22,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       capacity_(std::max<std::size_t>(least_capacity, 2 * opts.max_in_flight + opts.batch_size)),
       random_(std::move(random)),
       keys_(opts.pipelined),
-      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 8, random_),
+      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 4, random_),
       window_(lanes, opts.max_in_flight, opts.pipelined),
       wake_(opts.notify, opts.poll_interval) {}
 

@@ -98,7 +98,9 @@ hold* destinations::hold_of(const outbox::message& m) {
 // ---- waiting to be a probe ----
 
 bool destinations::may_wait(const hold& h, const outbox::message& m) const {
-  if (h.pool.size() >= waiting_per_hold || waiting_ >= waiting_at_most_) return false;
+  // Kept free for those that have none: their destinations would never be asked.
+  const std::size_t spare = h.pool.empty() ? 0 : waiting_at_most_ / 2;
+  if (h.pool.size() >= waiting_per_hold || waiting_ + spare >= waiting_at_most_) return false;
   return h.silent || (m.ref.id > h.after && (!h.only_fresh || m.attempts == 0));
 }
 

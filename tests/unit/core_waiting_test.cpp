@@ -111,5 +111,32 @@ TEST_F(core_waiting, rows_behind_one_that_waits_for_its_destination_leave_room_f
   EXPECT_LT(core_.rows_in_memory(), core_.capacity() / 4);
 }
 
+TEST_F(core_waiting, every_destination_has_a_probe_however_many_are_held) {
+  options o = small();
+  o.max_in_flight = 600;
+  o.max_in_flight_bytes = 1u << 20;
+  start_with(o);
+  auto three_to_each_of = [next = std::int64_t{0}](int exchanges) mutable {
+    std::vector<outbox::message> rows;
+    for (int i = 0; i < 3 * exchanges; ++i) {
+      rows.push_back(message(++next));
+      rows.back().exchange = std::to_string(i / 3);
+    }
+    return rows;
+  };
+  read(three_to_each_of(200));
+  ASSERT_THAT(published(), SizeIs(600));
+  for (std::int64_t id = 1; id <= 600; ++id) lands(id, verdict::returned, doubt::none, 312);
+  ASSERT_EQ(core_.held_destinations(), 200u);
+  write_decisions();
+  core_.notified(now_);
+  poll();
+  read(three_to_each_of(200));
+  pass(1s);
+  const auto probes = take<do_load_bodies>();
+  ASSERT_TRUE(probes);
+  EXPECT_THAT(probes->rows, SizeIs(200));
+}
+
 }  // namespace
 }  // namespace outboxd::relay
