@@ -238,7 +238,7 @@ std::optional<time_point> core::next_poll() const {
     sooner(due_at_);
     sooner(sweep_at_);
     sooner(round_at_);
-    sooner(holds_at_);
+    if (!holds_wanted_) sooner(holds_at_);
     if (!skipped_.empty()) sooner(destinations_.hungry_at());
   }
   if (store_retry_at_) {

@@ -138,5 +138,54 @@ TEST_F(core_waiting, every_destination_has_a_probe_however_many_are_held) {
   EXPECT_THAT(probes->rows, SizeIs(200));
 }
 
+TEST_F(core_waiting, it_does_not_spin_while_it_learns_what_operators_decided) {
+  options o = small();
+  o.block_on_dead = true;
+  start_with(o);
+  read({message(1, "k")});
+  published();
+  lands(1, verdict::refused, doubt::none, 406);
+  write_decisions();
+  answer_empty();
+  core_.notified(now_);
+  poll();
+  ASSERT_TRUE(take<do_load_failed>());
+  answer_empty();
+  core_.notified(now_);  // and again, before the answer
+  poll();
+  answer_empty();
+  const auto next = core_.next_poll();
+  EXPECT_TRUE(!next || *next > now_);
+}
+
+// Reading them takes half a minute.
+TEST_F(core_waiting, so_many_dead_rows_that_reading_them_takes_long_are_read_rarely) {
+  options o = small();
+  o.block_on_dead = true;
+  start_with(o);
+  read({message(1, "k")});
+  published();
+  lands(1, verdict::refused, doubt::none, 406);
+  write_decisions();
+  int asked = 0;
+  const auto end = now_ + 10min;
+  while (now_ < end) {
+    pass(1s);
+    core_.notified(now_);
+    poll();
+    answer_empty();
+    if (!take<do_load_failed>()) continue;
+    ++asked;
+    pass(30s);
+    outbox::failed_row dead;
+    dead.ref.id = 1;
+    dead.dead = true;
+    dead.ordering_key = "k";
+    core_.failed_loaded(std::vector{dead}, now_);
+    poll();
+  }
+  EXPECT_LE(asked, 4);
+}
+
 }  // namespace
 }  // namespace outboxd::relay
