@@ -22,7 +22,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       capacity_(std::max<std::size_t>(least_capacity, 2 * opts.max_in_flight + opts.batch_size)),
       random_(std::move(random)),
       keys_(opts.pipelined),
-      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 8, random_),
+      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 4, random_),
       window_(lanes, opts.max_in_flight, opts.pipelined),
       wake_(opts.notify, opts.poll_interval) {}
 
@@ -113,7 +113,8 @@ void core::activate(row& r) {
     // A probe takes a way of its own: not while others of its key are on theirs.
     const bool behind_others = r.msg.ordering_key && keys_.in_flight(*r.msg.ordering_key);
     if (behind_others || !destinations_.wait(r)) return send_back(r);
-    rows_.drop_body(r);  // it may wait for long
+    rows_.drop_body(r);  // it may wait for long, and so do those behind it
+    if (r.msg.ordering_key) put_back(keys_.send_back_behind(*r.msg.ordering_key, r.msg.ref.id));
   } else if (r.msg.body_loaded) {
     window_.add(r);
   } else {
@@ -237,7 +238,7 @@ std::optional<time_point> core::next_poll() const {
     sooner(due_at_);
     sooner(sweep_at_);
     sooner(round_at_);
-    sooner(holds_at_);
+    if (!holds_wanted_) sooner(holds_at_);
     if (!skipped_.empty()) sooner(destinations_.hungry_at());
   }
   if (store_retry_at_) {

@@ -98,7 +98,9 @@ hold* destinations::hold_of(const outbox::message& m) {
 // ---- waiting to be a probe ----
 
 bool destinations::may_wait(const hold& h, const outbox::message& m) const {
-  if (h.pool.size() >= waiting_per_hold || waiting_ >= waiting_at_most_) return false;
+  // Kept free for those that have none: their destinations would never be asked.
+  const std::size_t spare = h.pool.empty() ? 0 : waiting_at_most_ / 2;
+  if (h.pool.size() >= waiting_per_hold || waiting_ + spare >= waiting_at_most_) return false;
   return h.silent || (m.ref.id > h.after && (!h.only_fresh || m.attempts == 0));
 }
 
@@ -275,7 +277,7 @@ std::vector<row*> destinations::succeeded(row& r) {
 // ---- probes ----
 
 std::chrono::milliseconds destinations::pause(const hold& h) const {
-  const auto pause = backoff_.after(h.shown.probes + 1, random_());
+  const auto pause = backoff_.after(h.shown.probes + h.in_vain + 1, random_());
   return h.silent ? pause : std::min(pause, longest_pause);
 }
 
@@ -304,6 +306,7 @@ std::vector<row*> destinations::take_probes(time_point now) {
     h->pool.erase(h->pool.begin());
     --waiting_;
     h->probing->probe = true;
+    h->in_vain = 0;
     h->after = h->probing->msg.ref.id;
     probes.push_back(h->probing);
   }
@@ -329,13 +332,19 @@ void destinations::round_begins() {
   }
 }
 
-bool destinations::round_ended() {
+bool destinations::round_ended(time_point now) {
   const std::size_t held = holds_.size();
   for (hold* h : holds_) {
     if (h->probing != nullptr || !h->pool.empty() || h->left_out) continue;
+    const bool all_had_a_chance = h->silent || (h->after == 0 && !h->only_fresh);
     h->only_fresh = h->after != 0 || !h->only_fresh;
     h->after = 0;
+    // Its rows are there, but wait for others of their keys: the next round would not help.
+    if (!all_had_a_chance || h->shown.next_probe > now) continue;
+    ++h->in_vain;
+    h->shown.next_probe = now + pause(*h);
   }
+  find_next_probe();
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };

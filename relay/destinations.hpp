@@ -38,6 +38,7 @@ struct hold {
   std::int64_t after = 0;
   bool only_fresh = true;
   bool left_out = false;  // of the round, in part
+  int in_vain = 0;        // how often none of its rows could be a probe
 };
 
 struct exchange_site {
@@ -121,7 +122,7 @@ class destinations {
   // A walk over all skipped rows begins, or is over: a hold for which it found none is over, too.
   // True: there was such a one.
   void round_begins();
-  bool round_ended();
+  bool round_ended(time_point now);
 
   void reset();
 
