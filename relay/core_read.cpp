@@ -207,7 +207,9 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
     to = m.ref.id;
     skipped_.look_at(to);
     if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
-    found |= take_or_skip(m, now) == place::taken;
+    const bool later = destinations_.asks_later(m);
+    if (later) skip_behind(m, now);
+    found |= !later && take_or_skip(m, now) == place::taken;
   }
   if (complete) to = answer.below_to;
   skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
@@ -326,7 +328,7 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
     return walk;
   }
   const bool for_probes = !skipped_.wanted();
-  if (!skipped_.in_round()) destinations_.round_begins();
+  if (!skipped_.in_round()) destinations_.round_begins(now);
   outbox::scan walk;
   walk.after = skipped_.next_piece();
   walk.rows = for_probes ? rows_for_probes : opts_.batch_size;
@@ -356,8 +358,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit =
-      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;

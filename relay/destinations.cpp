@@ -19,6 +19,7 @@ constexpr std::size_t holds_of_an_exchange = 32;  // beyond, the exchange is hel
 constexpr std::size_t holds_at_most = 1'024;      // beyond, rows fail one by one
 constexpr std::size_t waiting_per_hold = 2;
 constexpr std::size_t remembered_at_most = 4'096;
+constexpr std::int64_t longest_stride = 1 << 30;
 
 }  // namespace
 
@@ -114,6 +115,16 @@ bool destinations::wait(row& r) {
   return true;
 }
 
+bool destinations::asks_later(const outbox::message& m) {
+  hold* h = hold_of(m);
+  if (h == nullptr || h->silent || !may_wait(*h)) return false;
+  if (m.ref.id < h->ask_from) return true;
+  h->ask_from =
+      m.ref.id + 1 + static_cast<std::int64_t>(static_cast<double>(h->stride) * random_());
+  h->stride = std::min(2 * h->stride, longest_stride);
+  return false;
+}
+
 void destinations::forget(row& r) {
   r.probe = false;
   hold* h = r.where->current();
@@ -140,7 +151,8 @@ bool destinations::failed(row& r, verdict what, const std::string& reason, time_
     forget(r);
     return true;
   }
-  count(s, r.msg.ref, what, reason, now);
+  // One that has failed before, while others of its destination went, says something of itself.
+  if (r.msg.attempts == 0 || s.confirmed == 0) count(s, r.msg.ref, what, reason, now);
   return false;
 }
 
@@ -205,6 +217,7 @@ void destinations::begin_site(site& s, const std::string& reason, time_point now
   exchange_site& e = *s.exchange;
   if (e.held_sites++ == 0) e.confirmed_at_first_hold = e.confirmed;
   begin(s.held, {e.name, s.routing_key}, reason, now);
+  s.held->ask_from = s.last_good + 1;
   // One hold for all of them; unless some routing keys of the exchange do work.
   if (e.held_sites > holds_of_an_exchange && e.confirmed == e.confirmed_at_first_hold)
     begin_exchange(e, reason, now);
@@ -248,6 +261,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   site& s = *r.where;
   exchange_site& e = *s.exchange;
   ++s.confirmed;
+  s.last_good = r.msg.ref.id;
   ++e.confirmed;
   s.failed.clear();
   e.failed.clear();
@@ -303,23 +317,34 @@ std::vector<row*> destinations::take_probes(time_point now) {
   return probes;
 }
 
+bool destinations::wants_row(const hold& h, time_point now) {
+  return h.probing == nullptr && h.pool.empty() && h.shown.next_probe <= now;
+}
+
 std::vector<outbox::destination> destinations::sated(time_point now) {
   std::vector<outbox::destination> sated;
   for (hold* h : holds_) {
-    const bool wants = h->probing == nullptr && h->pool.empty() && h->shown.next_probe <= now;
-    if (wants) continue;
+    if (wants_row(*h, now)) continue;
     h->fed = true;  // for all we know
     sated.push_back(h->shown.where);
   }
   return sated;
 }
 
-void destinations::round_begins() {
-  for (hold* h : holds_) h->fed = h->probing != nullptr || !h->pool.empty();
+void destinations::round_begins(time_point now) {
+  for (hold* h : holds_) {
+    h->fed = h->probing != nullptr || !h->pool.empty();
+    h->wants = wants_row(*h, now);
+  }
 }
 
 bool destinations::round_ended() {
   const std::size_t held = holds_.size();
+  for (hold* h : holds_) {
+    if (!h->wants || h->probing != nullptr || !h->pool.empty()) continue;
+    h->ask_from = 0;  // all of them have been asked
+    h->stride = 1;
+  }
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };

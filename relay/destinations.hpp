@@ -1,7 +1,8 @@
 // Which destinations work. Failures are usually about the destination, so when three different rows
 // of one have failed with no success between, it is held: nothing goes there but one probe at each
 // back-off, a different row where there is one, until one succeeds. Then its share of the window
-// grows from one. Pure; owned by the relay core.
+// grows from one. A row that has failed before, at a destination that others reached, speaks of
+// itself only. Pure; owned by the relay core.
 //
 // A destination is an exchange and a routing key; for a missing exchange, and where too many
 // routing keys of one exchange are held, the exchange.
@@ -33,6 +34,12 @@ struct hold {
   std::vector<row*> pool;  // wait in memory to be the next probe
   row* probing = nullptr;  // chosen, until its outcome
   bool fed = false;        // some row was seen for it since the round began
+  bool wants = false;      // it wanted a row when the round began
+
+  // Rounds look for a probe from this id on, in longer and longer steps, so that rows that can
+  // never go do not keep those behind them waiting, however many they are.
+  std::int64_t ask_from = 0;
+  std::int64_t stride = 1;
 };
 
 struct exchange_site {
@@ -53,6 +60,7 @@ struct site {
   std::string routing_key;
   std::size_t rows = 0;                 // in memory, not confirmed
   std::uint64_t confirmed = 0;          // so far
+  std::int64_t last_good = 0;           // id of the last row that was confirmed
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 
@@ -82,6 +90,8 @@ class destinations {
   // It waits in memory, state held, to be a probe; false: enough others do.
   bool wait(row& r);
   bool may_wait(const hold& h) const;
+  // A round has come to this row: there are others to be asked before it.
+  bool asks_later(const outbox::message& m);
   // There are rows behind it, in the table at least.
   static void seen(hold& h) { h.fed = true; }
   // It waits no more, or is no probe any more.
@@ -110,7 +120,7 @@ class destinations {
 
   // A walk over all skipped rows begins, or is over: a hold for which it found none is over, too.
   // True: there was such a one.
-  void round_begins();
+  void round_begins(time_point now);
   bool round_ended();
 
   void reset();
@@ -132,6 +142,7 @@ class destinations {
   void begin_exchange(exchange_site& e, const std::string& reason, time_point now);
   std::vector<row*> end(std::unique_ptr<hold>& place, bool quietly = false);
   std::vector<row*> end_site(site& s, bool quietly = false);
+  static bool wants_row(const hold& h, time_point now);
   std::chrono::milliseconds pause(const hold& h) const;
   void schedule(hold& h, time_point now);
   void find_next_probe();
