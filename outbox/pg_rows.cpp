@@ -57,6 +57,7 @@ std::string body(const pqxx::field& as_text, const pqxx::field& as_bytes) {
 
 // The columns of the statement `read`, in its order.
 enum column : int {
+  epoch,
   xmin,
   next_xid,
   next_due_ms,
@@ -139,6 +140,7 @@ message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
 
 read_answer decode_read(const pqxx::result& rows) {
   read_answer answer;
+  answer.epoch = optional_number<std::int64_t>(rows[0][column::epoch]).value_or(0);
   answer.snap.xmin = number<std::uint64_t>(rows[0][column::xmin]);
   answer.snap.next_xid = number<std::uint64_t>(rows[0][column::next_xid]);
   if (const auto due = optional_number<std::int64_t>(rows[0][column::next_due_ms])) {

@@ -97,7 +97,8 @@ WITH picked AS (
                               coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
    CROSS JOIN LATERAL (SELECT o.*, p.part < 3 AND o.body_size + o.headers_size <= $14::bigint AS fits) AS s
 ), moment AS MATERIALIZED (
-  SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
+  SELECT (SELECT l.epoch FROM "outbox".lead AS l) AS epoch,
+         pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
@@ -116,7 +117,7 @@ WITH picked AS (
                               ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), $1::bigint)
          END AS below_to
 )
-SELECT moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
+SELECT moment.epoch, moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,

@@ -69,6 +69,7 @@ struct read_request {
 };
 
 struct read_answer {
+  std::int64_t epoch = 0;  // of the lead, in the same snapshot: another leader's rows are not ours
   snapshot snap;
   std::vector<message> rows;  // frontier and gaps, ascending by id; fewer than limit: all there is
   std::vector<message> due;

@@ -50,6 +50,7 @@ outbox::message model_table::answered(const table_row& r) const {
 
 outbox::read_answer model_table::read(const outbox::read_request& q) const {
   outbox::read_answer a;
+  a.epoch = epoch_;
   a.snap = {.xmin = open_.empty() ? next_xid_ : open_.begin()->first, .next_xid = next_xid_};
   const view seen{commits_};
   for (const std::int64_t id : pending_) {

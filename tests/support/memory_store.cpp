@@ -196,6 +196,7 @@ std::vector<message> memory_store::select(std::size_t limit, Wanted wanted) cons
 
 outbox::read_answer memory_store::run_read(const outbox::read_request& request) const {
   outbox::read_answer answer;
+  answer.epoch = epoch_;
   answer.snap = {open_.empty() ? next_transaction_ : *open_.begin(), next_transaction_};
 
   const auto is_open = [](const memory_row& row) { return row.status == row_status::pending; };
