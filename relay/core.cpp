@@ -3,6 +3,7 @@
 #include <boost/assert.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace outboxd::relay {
@@ -13,6 +14,19 @@ using namespace std::chrono_literals;
 
 constexpr auto quarantine_patience = 10s;  // then its rows use the other lanes
 constexpr auto quarantine_idle = 60s;      // then it is closed
+
+std::vector<outbox::id_range> joined(std::vector<outbox::id_range> ranges) {
+  std::ranges::sort(ranges, {}, &outbox::id_range::first);
+  std::vector<outbox::id_range> out;
+  for (const outbox::id_range& r : ranges) {
+    if (!out.empty() && r.first - 1 <= out.back().last) {
+      out.back().last = std::max(out.back().last, r.last);
+    } else {
+      out.push_back(r);
+    }
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -276,6 +290,21 @@ std::optional<std::chrono::microseconds> core::oldest_unconfirmed_age(time_point
     oldest = std::max(oldest.value_or(age), age);
   }
   return oldest;
+}
+
+std::vector<outbox::id_range> core::may_be_pending() const {
+  outbox::read_request unread;
+  reader_.ask(unread, 0);
+  std::vector<outbox::id_range> where = std::move(unread.gaps);
+  for (const auto& [ref, r] : rows_.all()) {
+    if (!r->msg.deferred) where.push_back({ref.id, ref.id});
+  }
+  for (const auto& [ref, waiting] : enlisting_) where.push_back({ref.id, ref.id});
+  std::int64_t from = unread.frontier + 1;
+  for (const auto& lowest : {skipped_.lowest(), keys_.lowest_skipped()})
+    from = std::min(from, lowest.value_or(from));
+  where.push_back({from, std::numeric_limits<std::int64_t>::max()});
+  return joined(std::move(where));
 }
 
 bool core::caught_up() const {

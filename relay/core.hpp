@@ -119,6 +119,9 @@ class core {
   std::size_t held_keys() const { return keys_.held(); }
   std::size_t held_destinations() const { return destinations_.held(); }
   std::vector<hold_info> holds() const { return destinations_.holds(); }
+  // Where pending rows may be, and nowhere else as far as is known: in memory, skipped, in gaps or
+  // above the frontier. Ascending, disjoint.
+  std::vector<outbox::id_range> may_be_pending() const;
   // Everything committed that is due has been read and is in memory or written back.
   bool caught_up() const;
   // Age of the oldest row in memory that is not confirmed, by the database's clock.
