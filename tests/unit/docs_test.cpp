@@ -64,10 +64,20 @@ names tests_in(const std::string& source) {
   return result;
 }
 
+// Those that break a line on purpose are tests too.
+names mutations_in(const std::string& script) {
+  names result;
+  for (const auto& name : found(script, std::regex(R"(outboxd_mutation\((\w+)\s+BREAKS)")))
+    result.insert("mutation." + name);
+  return result;
+}
+
 names our_tests() {
   names result;
   for (const auto& file : files({"tests"}, std::regex(R"(.*\.[ch]pp)")))
     result.merge(tests_in(content(file)));
+  for (const auto& file : files({"tests"}, std::regex("CMakeLists.txt")))
+    result.merge(mutations_in(content(file)));
   return result;
 }
 
@@ -150,8 +160,8 @@ TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
     EXPECT_TRUE(!tests_named_in(cell).empty() || cell.starts_with("none: ") || cell == "planned")
         << cell;
   }
-  const auto events = found(page, std::regex(R"(`((?:amqp|database|lead|log|relay|row|schema|)"
-                                             R"(service)\.[a-z]+(?:_[a-z]+)?)`)"));
+  const auto events = found(page, std::regex(R"(`((?:amqp|database|destination|lead|log|relay|row|)"
+                                             R"(schema|service)\.[a-z]+(?:_[a-z]+)?)`)"));
   EXPECT_THAT(events, Not(IsEmpty()));
   EXPECT_THAT(difference(events, events_listed_in(content(root / "docs/operations/events.md"))),
               IsEmpty());
@@ -165,6 +175,8 @@ TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
 TEST(docs, what_is_looked_for_is_recognised) {
   EXPECT_THAT(tests_in("TEST_P(store_contract,\n       a_b) {\nTEST(docs, c_d) {"),
               ElementsAre("docs.c_d", "store_contract.a_b"));
+  EXPECT_THAT(mutations_in("outboxd_mutation(a_b_c\n  BREAKS d\nfunction(outboxd_mutation name)"),
+              ElementsAre("mutation.a_b_c"));
   EXPECT_THAT(tests_named_in("`walls.files_stay_small` and `outbox.messages` and `o.a_b`"),
               ElementsAre("walls.files_stay_small"));
   EXPECT_THAT(paths_named_in("`relay/core.hpp`, [here](docs/x.md), [there](https://a.b/c)"),
