@@ -158,11 +158,11 @@ class core {
   void empty_held_destinations();
   void drop_unpublished();
   // Coming back.
-  void confirmed(row& r);
+  void confirmed(row& r, time_point now);
   void failed(row& r, verdict what, outbox::fate fate, const std::string& text);
   bool gives_up(const row& r, time_point now) const;
   std::optional<verdict> suspected(row& r, const outcome& o);
-  static bool is_definite(const row& r, const outcome& o);
+  bool is_definite(const row& r, const outcome& o) const;
   void judge(row& r, verdict what, const outcome& o, time_point now);
   void again(row& r, time_point now);
   void store_failed(const base::failure& f, time_point now);
@@ -252,6 +252,7 @@ class core {
   std::optional<time_point> quarantine_since_;   // wanted, and not open
   std::optional<time_point> quarantine_unused_;  // wanted, and not needed
   std::uint64_t confirmed_ = 0;
+  std::optional<time_point> confirmed_at_;  // the last one
 
   int store_failures_ = 0;
   std::optional<time_point> store_retry_at_;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t failed_at_most = 65'536;  // keys held one by one; beyond, rows are skipped
 constexpr int attempts_to_give_up = 10;
+constexpr int attempts_to_convict = 3;
 constexpr int losses_to_suspect = 3;
 constexpr int closures_to_refuse = 2;
 constexpr int losses_to_refuse = 3;
@@ -53,7 +54,7 @@ verdict core::landed(const outcome& o, time_point now) {
   BOOST_ASSERT_MSG(r != nullptr && r->state == row_state::in_flight,
                    "an outcome for a row that is not in flight");
   if (o.what == verdict::confirmed) {
-    confirmed(*r);
+    confirmed(*r, now);
     return verdict::confirmed;
   }
   window_.landed(*r);
@@ -77,8 +78,9 @@ verdict core::landed(const outcome& o, time_point now) {
   return what;
 }
 
-void core::confirmed(row& r) {
+void core::confirmed(row& r, time_point now) {
   ++confirmed_;
+  confirmed_at_ = now;
   const std::size_t held = destinations_.held();
   const std::vector<row*> waited = destinations_.succeeded(r);
   const bool lifted = destinations_.held() < held;
@@ -159,7 +161,7 @@ std::optional<verdict> core::suspected(row& r, const outcome& o) {
   if (!closed && !lost) return std::nullopt;
   if (!r.suspect) {
     // A connection may be lost for many reasons; again and again with the same row, for one.
-    r.suspect = closed || ++r.lost_with >= losses_to_suspect;
+    if (closed || ++r.lost_with >= losses_to_suspect) destinations::suspect(r);
     r.confirmed_of_site = r.where->confirmed;
     r.confirmed_in_all = confirmed_;
     return std::nullopt;
@@ -174,12 +176,17 @@ std::optional<verdict> core::suspected(row& r, const outcome& o) {
   return std::nullopt;
 }
 
-// Refused for what it is: 406 says so; another code only if its destination has taken others since.
-// What ended a connection must be of the kind that can be about a message.
-bool core::is_definite(const row& r, const outcome& o) {
+// Refused for what it is: 406 says so. Another code only if its destination has taken others since;
+// or if it is the only one that fails there, again and again, while the broker takes others.
+bool core::is_definite(const row& r, const outcome& o) const {
   if (o.code == 406) return true;
-  const bool about_a_row = o.why == doubt::channel_closed || may_be_about_a_row(o.code);
-  return about_a_row && r.where->confirmed > r.confirmed_of_site;
+  if (o.why != doubt::channel_closed && !may_be_about_a_row(o.code)) return false;
+  if (r.where->confirmed > r.confirmed_of_site) return true;
+  const auto& failed = r.where->failed;
+  const bool others = std::any_of(failed.begin(), failed.end(),
+                                  [&](const outbox::row_ref& ref) { return ref != r.msg.ref; });
+  const bool broker_works = confirmed_at_ && *confirmed_at_ > r.read_at - r.msg.failing_for;
+  return !others && r.msg.attempts + 1 >= attempts_to_convict && broker_works;
 }
 
 }  // namespace outboxd::relay

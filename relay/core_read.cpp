@@ -14,7 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t keys_per_walk = 1'000;
 constexpr std::size_t visited_per_walk = 20'000;
-constexpr std::size_t rows_for_probes = 16;  // where only a probe is looked for
 constexpr std::size_t due_rows = 256;
 constexpr std::size_t enlisting_at_most = 5'000;
 constexpr std::size_t inline_row_bytes = 64u << 10;
@@ -100,7 +99,7 @@ bool core::waits_in_table(const outbox::message& m) {
   hold* h = destinations_.hold_of(m);
   if (h == nullptr) return false;
   destinations::seen(*h);
-  return !destinations_.may_wait(*h);
+  return !destinations_.may_wait(*h, m);
 }
 
 bool core::key_is_closed(const outbox::message& m) const {
@@ -244,10 +243,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   store_worked();
 
   // Rows that fell due go first: they have waited longest.
-  // What lies before the first of the others has been read.
-  const std::int64_t read_to = answer->rows.empty()
-                                   ? request.frontier
-                                   : std::min(request.frontier, answer->rows.front().ref.id - 1);
+  const auto read_to = std::min(request.frontier, outbox::reader::covered_by(request, *answer, 0));
   bool found = take_due(answer->due, read_to, false, now);
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
@@ -325,11 +321,10 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
     }
     return walk;
   }
-  const bool for_probes = !skipped_.wanted();
   if (!skipped_.in_round()) destinations_.round_begins();
   outbox::scan walk;
   walk.after = skipped_.next_piece();
-  walk.rows = for_probes ? rows_for_probes : opts_.batch_size;
+  walk.rows = opts_.batch_size;
   walk.visited = visited_per_walk;
   walk.without = destinations_.sated(now);
   return walk;
@@ -356,8 +351,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   if (!wants_read(now)) return;
 
   outbox::read_request request;
-  request.limit =
-      mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
+  request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
   reader_.ask(request, rows_.size());
   request.below = what_to_walk(now);
   const bool enough_due = enlisting_.size() >= enlisting_at_most;

@@ -20,6 +20,8 @@ constexpr base::backoff store_backoff{100ms, 5s};
 constexpr std::size_t failed_rows_per_page = 10'000;
 constexpr std::size_t failed_rows_remembered = 200'000;  // one by one
 constexpr auto dead_holds_interval = 5s;
+// The leader before us may still have written a mark after we read what has failed.
+constexpr auto last_words = 15s;
 
 }  // namespace
 
@@ -201,7 +203,9 @@ void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& fa
   std::swap(overflow_, overflow_next_);
   dead_holds_ = dead_listed_;
   if (dead_holds_ > 0 || !overflow_.empty()) holds_at_ = now + dead_holds_interval;
-  if (!std::exchange(holds_known_, true)) read_at_ = now;
+  if (std::exchange(holds_known_, true)) return;
+  read_at_ = now;
+  if (!holds_at_) holds_at_ = now + last_words;
 }
 
 void core::learn_holds(const std::vector<outbox::failed_row>& page, time_point now) {

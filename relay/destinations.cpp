@@ -97,14 +97,15 @@ hold* destinations::hold_of(const outbox::message& m) {
 
 // ---- waiting to be a probe ----
 
-bool destinations::may_wait(const hold& h) const {
-  return h.pool.size() < waiting_per_hold && waiting_ < waiting_at_most_;
+bool destinations::may_wait(const hold& h, const outbox::message& m) const {
+  if (h.pool.size() >= waiting_per_hold || waiting_ >= waiting_at_most_) return false;
+  return h.silent || (m.ref.id > h.after && (!h.only_fresh || m.attempts == 0));
 }
 
 bool destinations::wait(row& r) {
   hold& h = *r.where->current();
   h.fed = true;
-  if (!may_wait(h)) return false;
+  if (!may_wait(h, r.msg)) return false;
   r.state = row_state::held;
   h.pool.push_back(&r);
   // It is always the same row of a destination that does not answer: the lowest.
@@ -186,6 +187,11 @@ void destinations::probe_lost(row& r, time_point now) {
   forget(r);
 }
 
+void destinations::suspect(row& r) {
+  r.suspect = true;
+  r.where->trusted = false;
+}
+
 // ---- holds ----
 
 void destinations::begin(std::unique_ptr<hold>& place, outbox::destination where,
@@ -249,6 +255,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   exchange_site& e = *s.exchange;
   ++s.confirmed;
   ++e.confirmed;
+  s.trusted = true;
   s.failed.clear();
   e.failed.clear();
   if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;
@@ -297,6 +304,7 @@ std::vector<row*> destinations::take_probes(time_point now) {
     h->pool.erase(h->pool.begin());
     --waiting_;
     h->probing->probe = true;
+    h->after = h->probing->msg.ref.id;
     probes.push_back(h->probing);
   }
   if (!probes.empty()) find_next_probe();
@@ -308,18 +316,26 @@ std::vector<outbox::destination> destinations::sated(time_point now) {
   for (hold* h : holds_) {
     const bool wants = h->probing == nullptr && h->pool.empty() && h->shown.next_probe <= now;
     if (wants) continue;
-    h->fed = true;  // for all we know
+    h->fed = h->left_out = true;
     sated.push_back(h->shown.where);
   }
   return sated;
 }
 
 void destinations::round_begins() {
-  for (hold* h : holds_) h->fed = h->probing != nullptr || !h->pool.empty();
+  for (hold* h : holds_) {
+    h->fed = h->probing != nullptr || !h->pool.empty();
+    h->left_out = false;
+  }
 }
 
 bool destinations::round_ended() {
   const std::size_t held = holds_.size();
+  for (hold* h : holds_) {
+    if (h->probing != nullptr || !h->pool.empty() || h->left_out) continue;
+    h->only_fresh = h->after != 0 || !h->only_fresh;
+    h->after = 0;
+  }
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };

@@ -33,6 +33,11 @@ struct hold {
   std::vector<row*> pool;  // wait in memory to be the next probe
   row* probing = nullptr;  // chosen, until its outcome
   bool fed = false;        // some row was seen for it since the round began
+  // Which rows may be the next probe: those behind the last one, so that each has its turn; first
+  // those that have not failed on their own account, then any.
+  std::int64_t after = 0;
+  bool only_fresh = true;
+  bool left_out = false;  // of the round, in part
 };
 
 struct exchange_site {
@@ -56,7 +61,10 @@ struct site {
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 
+  bool trusted = true;  // a row of it has been confirmed since one may have closed a channel
+
   // The window's.
+  std::size_t suspects = 0;  // ready or in flight: until one of them is confirmed, no others go
   std::size_t share = whole_window;  // at most so many in flight
   std::size_t ready = 0;
   std::size_t in_flight = 0;
@@ -81,7 +89,7 @@ class destinations {
   hold* hold_of(const outbox::message& m);
   // It waits in memory, state held, to be a probe; false: enough others do.
   bool wait(row& r);
-  bool may_wait(const hold& h) const;
+  bool may_wait(const hold& h, const outbox::message& m) const;
   // There are rows behind it, in the table at least.
   static void seen(hold& h) { h.fed = true; }
   // It waits no more, or is no probe any more.
@@ -94,6 +102,8 @@ class destinations {
   void failed_before(const outbox::failed_row& f, const std::string& reason, time_point now);
   // The broker confirms others, but not this row, which is the oldest.
   void silent(row& r, const std::string& reason, time_point now);
+  // The broker may have closed a channel because of it.
+  static void suspect(row& r);
   // Nothing is known of the probe.
   void probe_lost(row& r, time_point now);
   // Ends the hold: answers with the rows that waited, which may go now.

@@ -55,10 +55,12 @@ void window::add(row& r) {
   ++ready_;
   r.line = &line_for(r);
   r.line->insert(&r);
+  if (r.suspect) ++r.where->suspects;
 }
 
 void window::remove(row& r) {
   take_out(r);
+  if (r.suspect && --r.where->suspects == 0) unpark(*r.where);
   maybe_idle(*r.where);
 }
 
@@ -86,6 +88,7 @@ void window::maybe_idle(const site& s) {
 // ---- shares ----
 
 std::size_t window::share_of(const site& s) const {
+  if (s.suspects > 0 && !s.trusted) return 0;
   const std::size_t fair =
       busy_sites_ > 1 ? std::max<std::size_t>(1, max_in_flight_ / 2) : max_in_flight_;
   return std::min(s.share, fair);
@@ -175,6 +178,7 @@ void window::landed(row& r) {
   --in_flight_;
   --r.where->in_flight;
   if (r.lane == quarantine()) --r.where->in_quarantine;
+  if (r.suspect) --r.where->suspects;
   unpark(*r.where);
   maybe_idle(*r.where);
 }

@@ -2,6 +2,7 @@
 #include "tests/support/eventually.hpp"
 #include "tests/support/servers.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <limits>
@@ -17,7 +18,8 @@ struct amqp_probe_test : testing::Test {
     return shared_rabbitmq().url(shared_rabbitmq().create_vhost());
   }
 
-  amqp_probe probe{fresh_vhost()};
+  const std::string url = fresh_vhost();
+  amqp_probe probe{url};
 };
 
 TEST_F(amqp_probe_test, every_property_and_typed_header_comes_back) {
@@ -161,6 +163,18 @@ TEST_F(amqp_probe_test, a_consumer_gets_what_it_rejected_again_and_what_it_acked
         probe.next(5s);
       },
       amqp_error);
+}
+
+TEST_F(amqp_probe_test, a_consumer_hears_that_its_queue_is_gone) {
+  probe.declare_queue("q");
+  probe.consume("q");
+  amqp_probe(url).delete_queue("q");
+  try {
+    probe.next(5s);
+    FAIL() << "nothing was said";
+  } catch (const amqp_error& error) {
+    EXPECT_THAT(error.what(), testing::HasSubstr("queue is gone"));
+  }
 }
 
 TEST(amqp_probe, a_wrong_password_is_an_error) {

@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <sys/resource.h>
-
 #include "tests/support/broker_world.hpp"
 
 namespace outboxd::tests {
@@ -75,36 +73,6 @@ TEST_F(connections, a_killed_broker_that_comes_back_gets_the_rest) {
   shared_rabbitmq().start();
   broker = amqp_probe(amqp_url);
   expect_all(20'000);
-}
-
-// No descriptor for a socket: it waits for one, and lives.
-TEST_F(connections, without_file_descriptors_it_waits_until_there_are_some) {
-  start();
-  insert(10);
-  ASSERT_TRUE(all_sent_within(20s));
-  rlimit before{};
-  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, nullptr, &before), 0);
-  const rlimit none{.rlim_cur = 3, .rlim_max = before.rlim_max};
-  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, &none, nullptr), 0);
-  gate.reset();
-  insert(10);
-  ASSERT_TRUE(eventually(30s, [&] { return relay->logged("amqp.connect_failed"); }))
-      << relay->log();
-  EXPECT_TRUE(relay->running());
-  ASSERT_EQ(::prlimit(relay->pid(), RLIMIT_NOFILE, &before, nullptr), 0);
-  expect_all(20);
-}
-
-TEST_F(connections, a_log_that_cannot_be_written_stops_nothing) {
-  child_process mute({.argv = {"/bin/sh", "-c", "exec " OUTBOXD_BINARY " run 2>/dev/full"},
-                      .env = {{"OUTBOX_DATABASE_URL", db.url()},
-                              {"OUTBOX_AMQP_URL", amqp_url},
-                              {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"}}});
-  insert(100);
-  EXPECT_TRUE(all_sent_within(30s));
-  EXPECT_TRUE(mute.running());
-  mute.kill(SIGTERM);
-  EXPECT_EQ(mute.wait(20s), (exit_status{.code = 0, .signal = 0}));
 }
 
 }  // namespace

@@ -115,6 +115,42 @@ TEST_F(tcp_gate_test, a_stalled_direction_keeps_its_bytes_and_the_other_flows) {
   EXPECT_EQ(hear(client), "much later");
 }
 
+// No upper limit is looked at: a machine may be slow, the gate may not be fast.
+TEST_F(tcp_gate_test, a_delay_lets_every_byte_arrive_later_and_in_order) {
+  gate.delay(direction::to_server, 200ms);
+  const auto start = std::chrono::steady_clock::now();
+  say(client, "first ");
+  say(accepted, "at once");
+  EXPECT_EQ(hear(client), "at once");
+  say(client, "second");
+  ::shutdown(client.get(), SHUT_WR);
+  std::string heard;
+  for (std::string next = hear(accepted); !next.empty(); next = hear(accepted)) heard += next;
+  EXPECT_EQ(heard, "first second");
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 200ms);
+}
+
+TEST_F(tcp_gate_test, what_was_delayed_arrives_when_everything_flows_again) {
+  gate.delay(direction::both, 1h);
+  say(client, "waits");
+  EXPECT_TRUE(silent(accepted));
+  gate.pass();
+  EXPECT_EQ(hear(accepted), "waits");
+}
+
+TEST_F(tcp_gate_test, a_trickle_takes_its_time_and_loses_nothing) {
+  gate.trickle(direction::to_client, 500);
+  const auto start = std::chrono::steady_clock::now();
+  say(accepted, std::string(100, 'x'));
+  std::string heard;
+  while (heard.size() < 100) heard += hear(client);
+  EXPECT_EQ(heard, std::string(100, 'x'));
+  EXPECT_GE(std::chrono::steady_clock::now() - start, 150ms) << "100 bytes at 500 a second";
+  gate.pass();
+  say(accepted, std::string(60, 'y'));
+  EXPECT_EQ(hear(client), std::string(60, 'y'));
+}
+
 TEST_F(tcp_gate_test, refuses_new_connections_and_keeps_the_open_one) {
   gate.refuse();
   EXPECT_FALSE(connect_to(gate.port()));

@@ -161,14 +161,19 @@ void model_table::discard(const row_ref& failed) {
 
 // ---- the disk ----
 
+void model_table::flush() {
+  for (const logged& entry : log_)
+    for (const std::int64_t id : entry.born) durable_id_ = std::max(durable_id_, id);
+  log_.clear();
+}
+
 void model_table::crash() {
   while (!open_.empty()) roll_back(open_.begin()->first);
   const std::size_t kept = luck_.index(log_.size() + 1);
   const std::int64_t drawn = next_id_;
   for (; log_.size() > kept; log_.pop_back()) undo(log_.back());
   flush();
-  const std::int64_t last = rows_.empty() ? 0 : rows_.rbegin()->first;
-  if (luck_.per_cent(70)) next_id_ = std::max(last + 1, drawn - 30);
+  if (luck_.per_cent(70)) next_id_ = std::max(durable_id_ + 1, drawn - 30);
 }
 
 void model_table::undo(const logged& entry) {

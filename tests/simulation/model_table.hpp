@@ -62,7 +62,7 @@ class model_table {
   void discard(const row_ref& failed);
 
   // ---- the disk ----
-  void flush() { log_.clear(); }
+  void flush();
   // Everything open is rolled back, and the end of the log is lost. Ids can be handed out again.
   void crash();
 
@@ -109,6 +109,7 @@ class model_table {
 
   xid next_xid_ = 100;
   std::int64_t next_id_ = 1;
+  std::int64_t durable_id_ = 0;  // the sequence never goes back behind a row that is on the disk
   std::uint32_t next_message_ = 1;
   std::uint64_t commits_ = 0;
   std::int64_t epoch_ = 0;

@@ -54,7 +54,7 @@ TEST(simulation, without_outages_nothing_is_delivered_twice) {
         s.going_wrong.alarm = 5;
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, rows_that_fail_hold_their_keys_and_go_out_in_order) {
@@ -64,7 +64,7 @@ TEST(simulation, rows_that_fail_hold_their_keys_and_go_out_in_order) {
         s.going_wrong.troubles = 15;
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, lost_connections_lose_and_reorder_nothing) {
@@ -74,7 +74,7 @@ TEST(simulation, lost_connections_lose_and_reorder_nothing) {
         s.going_wrong = {.cut = 8, .closed = 4, .alarm = 4, .troubles = 8};
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, a_database_that_fails_or_crashes_loses_and_reorders_nothing) {
@@ -85,7 +85,7 @@ TEST(simulation, a_database_that_fails_or_crashes_loses_and_reorders_nothing) {
         s.going_wrong = {.troubles = 8, .statements = 30, .away = 4, .crash = 6};
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, two_leaders_at_once_lose_and_reorder_nothing) {
@@ -96,7 +96,7 @@ TEST(simulation, two_leaders_at_once_lose_and_reorder_nothing) {
         s.going_wrong = {.troubles = 15, .lead_moves = 12, .lead_lost = 4, .replica_dies = 2};
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, bad_rows_are_dead_and_take_no_other_with_them) {
@@ -112,7 +112,7 @@ TEST(simulation, bad_rows_are_dead_and_take_no_other_with_them) {
         s.going_wrong.cut = seed % 2 == 0 ? 4 : 0;
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, while_one_destination_is_broken_the_others_flow) {
@@ -134,7 +134,7 @@ TEST(simulation, while_one_destination_is_broken_the_others_flow) {
         s.steps = 3'000;
         return s;
       },
-      40);
+      60);
 }
 
 TEST(simulation, pipelined_keys_keep_their_order_but_for_nacks_and_returns) {
@@ -147,7 +147,7 @@ TEST(simulation, pipelined_keys_keep_their_order_but_for_nacks_and_returns) {
         s.going_wrong = {.cut = 5, .closed = 2, .alarm = 2, .troubles = 6, .lead_moves = 3};
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, operators_and_giving_up_lose_nothing) {
@@ -163,7 +163,7 @@ TEST(simulation, operators_and_giving_up_lose_nothing) {
         s.going_wrong = {.cut = 2, .troubles = 10};
         return s;
       },
-      300);
+      400);
 }
 
 TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
@@ -185,7 +185,7 @@ TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
                          .replica_dies = 1};
         return s;
       },
-      300);
+      400);
 }
 
 }  // namespace

@@ -47,8 +47,14 @@ class amqp_probe::connection {
     if (status != AMQP_STATUS_OK) throw amqp_error(0, amqp_error_string2(status));
     constexpr int default_channel_max = 0;
     constexpr int no_heartbeat = 0;
-    check(amqp_login(state_.get(), info.vhost, default_channel_max, AMQP_DEFAULT_FRAME_SIZE,
-                     no_heartbeat, AMQP_SASL_METHOD_PLAIN, info.user, info.password),
+    // Without this the consumer of a queue that is deleted waits for ever.
+    const amqp_table client{{"capabilities", amqp_value::table({{"consumer_cancel_notify",
+                                                                 amqp_value::boolean(true)}})}};
+    amqp_writer writer;
+    const amqp_table_t wishes = writer.table(client);
+    check(amqp_login_with_properties(state_.get(), info.vhost, default_channel_max,
+                                     AMQP_DEFAULT_FRAME_SIZE, no_heartbeat, &wishes,
+                                     AMQP_SASL_METHOD_PLAIN, info.user, info.password),
           0);
     open(command_channel);
     open(delivery_channel);
@@ -241,8 +247,11 @@ std::optional<amqp_message> amqp_probe::next(std::chrono::milliseconds limit) {
   if (reply.library_error == AMQP_STATUS_UNEXPECTED_STATE) {
     amqp_frame_t frame;
     if (amqp_simple_wait_frame(connection_->state(), &frame) == AMQP_STATUS_OK &&
-        frame.frame_type == AMQP_FRAME_METHOD)
+        frame.frame_type == AMQP_FRAME_METHOD) {
+      if (frame.payload.method.id == AMQP_BASIC_CANCEL_METHOD)
+        throw amqp_error(0, "the broker has cancelled the consumer: its queue is gone");
       connection_->closed(frame.payload.method, frame.channel);
+    }
   }
   connection_->check(reply, delivery_channel);
   return std::nullopt;

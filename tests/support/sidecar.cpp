@@ -16,17 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The port it got: it is told to take any.
-std::optional<std::string> http_port(const std::string& log) {
-  std::istringstream lines(log);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.find("\"service.started\"") == std::string::npos) continue;
-    const auto port = boost::json::parse(line).at("http_port");
-    return port.is_string() ? std::string(port.as_string()) : std::to_string(port.to_number<int>());
-  }
-  return std::nullopt;
-}
-
 }  // namespace
 
 sidecar::sidecar(const std::string& database_url, const std::string& amqp_url,
@@ -57,12 +46,25 @@ bool sidecar::logged(const std::string& event) const {
   return log().find("\"event\":\"" + event + "\"") != std::string::npos;
 }
 
+// The port it got: it is told to take any.
+std::optional<int> sidecar::http_port() const {
+  if (http_port_) return http_port_;
+  std::istringstream lines(log());
+  for (std::string line; std::getline(lines, line);) {
+    if (line.find("\"service.started\"") == std::string::npos) continue;
+    const auto port = boost::json::parse(line).at("http_port");
+    http_port_ =
+        port.is_string() ? std::stoi(std::string(port.as_string())) : port.to_number<int>();
+  }
+  return http_port_;
+}
+
 std::string sidecar::get(const std::string& path) const {
-  const auto port = http_port(log());
+  const auto port = http_port();
   if (!port) return {};
   boost::asio::ip::tcp::iostream http;
   http.expires_after(5s);
-  http.connect("127.0.0.1", *port);
+  http.connect("127.0.0.1", std::to_string(*port));
   http << "GET " << path << " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
        << std::flush;
   std::ostringstream all;

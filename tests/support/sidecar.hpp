@@ -42,7 +42,10 @@ class sidecar {
   double cpu_seconds() const;
 
  private:
+  std::optional<int> http_port() const;
+
   std::unique_ptr<child_process> process_;
+  mutable std::optional<int> http_port_ = {};
 };
 
 }  // namespace outboxd::tests

@@ -8,6 +8,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 
@@ -81,26 +82,6 @@ bool discard(const unique_fd& from) {
   }
 }
 
-enum class step { idle, moved, ended, broken };
-
-// At most one read and one write, so that no connection starves another.
-step move_bytes(const unique_fd& from, const unique_fd& to, std::vector<char>& pending,
-                std::uint64_t& count) {
-  constexpr std::size_t most = 65536;
-  if (pending.empty()) {
-    pending.resize(most);
-    const ssize_t n = ::recv(from.get(), pending.data(), pending.size(), 0);
-    pending.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
-    if (n == 0) return step::ended;
-    if (n < 0) return would_block() ? step::idle : step::broken;
-  }
-  const ssize_t n = ::send(to.get(), pending.data(), pending.size(), MSG_NOSIGNAL);
-  if (n < 0) return would_block() ? step::idle : step::broken;
-  pending.erase(pending.begin(), pending.begin() + n);
-  count += static_cast<std::uint64_t>(n);
-  return step::moved;
-}
-
 }  // namespace
 
 tcp_gate::tcp_gate(int server_port)
@@ -119,7 +100,11 @@ tcp_gate::~tcp_gate() {
 
 void tcp_gate::pass() {
   command([this] {
-    to_server_.stalled = to_client_.stalled = false;
+    for_each_flow(direction::both, [](flow& through) {
+      through.stalled = false;
+      through.late = {};
+      through.rate = 0;
+    });
     if (refusing_) checked(::listen(listener_.get(), SOMAXCONN), "listen");
     refusing_ = false;
   });
@@ -133,9 +118,16 @@ void tcp_gate::refuse() {
 }
 
 void tcp_gate::stall(direction which) {
-  command([this, which] {
-    if (which != direction::to_client) to_server_.stalled = true;
-    if (which != direction::to_server) to_client_.stalled = true;
+  command([this, which] { for_each_flow(which, [](flow& through) { through.stalled = true; }); });
+}
+
+void tcp_gate::delay(direction which, std::chrono::milliseconds by) {
+  command([this, which, by] { for_each_flow(which, [by](flow& through) { through.late = by; }); });
+}
+
+void tcp_gate::trickle(direction which, std::size_t bytes_per_second) {
+  command([this, which, bytes_per_second] {
+    for_each_flow(which, [=](flow& through) { through.rate = bytes_per_second; });
   });
 }
 
@@ -166,11 +158,13 @@ std::size_t tcp_gate::connections() {
 
 std::uint64_t tcp_gate::forwarded(direction which) {
   std::uint64_t count = 0;
-  command([&] {
-    if (which != direction::to_client) count += to_server_.bytes;
-    if (which != direction::to_server) count += to_client_.bytes;
-  });
+  command([&] { for_each_flow(which, [&](const flow& through) { count += through.bytes; }); });
   return count;
+}
+
+void tcp_gate::for_each_flow(direction which, const std::function<void(flow&)>& what) {
+  if (which != direction::to_client) what(to_server_);
+  if (which != direction::to_server) what(to_client_);
 }
 
 // Runs it in the thread, and waits for it; what it throws comes out here.
@@ -211,6 +205,59 @@ void tcp_gate::accept_one() {
   links_.push_back({std::move(client), std::move(server)});
 }
 
+// Without a delay nothing is read ahead: what the receiver does not take waits in the kernel.
+bool tcp_gate::wants_more(const stream& state, const flow& through) {
+  constexpr std::size_t most = 1u << 20;
+  if (state.silent) return false;
+  return state.pending.empty() || (through.late.count() > 0 && state.held < most);
+}
+
+// When the next bytes, or the end, may be passed on.
+tcp_gate::clock::time_point tcp_gate::ready_at(const stream& state, const flow& through) {
+  auto at = clock::time_point::min();
+  if (through.rate > 0) at = state.next;
+  if (through.late.count() > 0) at = std::max(at, state.pending.front().due);
+  return at;
+}
+
+// At most one read and one write, so that no connection starves another. False: broken.
+bool tcp_gate::advance(const unique_fd& from, const unique_fd& to, stream& state, flow& through) {
+  if (through.stalled || state.ended) return true;
+  const auto now = clock::now();
+  if (wants_more(state, through)) {
+    std::vector<char> bytes(65536);
+    const ssize_t n = ::recv(from.get(), bytes.data(), bytes.size(), 0);
+    if (n < 0 && !would_block()) return false;
+    if (n >= 0) {
+      bytes.resize(static_cast<std::size_t>(n));
+      state.held += bytes.size();
+      state.silent = n == 0;
+      state.pending.push_back({now + through.late, std::move(bytes)});
+    }
+  }
+  if (state.pending.empty() || ready_at(state, through) > now) return true;
+  std::vector<char>& bytes = state.pending.front().bytes;
+  if (bytes.empty()) {  // the FIN
+    state.ended = true;
+    ::shutdown(to.get(), SHUT_WR);
+    return true;
+  }
+  constexpr std::size_t drops_per_second = 50;
+  const std::size_t most =
+      through.rate == 0 ? bytes.size()
+                        : std::clamp<std::size_t>(through.rate / drops_per_second, 1, bytes.size());
+  const ssize_t n = ::send(to.get(), bytes.data(), most, MSG_NOSIGNAL);
+  if (n < 0) return would_block();
+  if (through.rate > 0)
+    state.next =
+        now + std::chrono::microseconds(n * 1'000'000 / static_cast<ssize_t>(through.rate));
+  bytes.erase(bytes.begin(), bytes.begin() + n);
+  if (bytes.empty()) state.pending.pop_front();
+  state.held -= static_cast<std::size_t>(n);
+  through.bytes += static_cast<std::uint64_t>(n);
+  return true;
+}
+
 // False when the connection is over.
 bool tcp_gate::serve(link& on) {
   if (on.cut) {
@@ -218,16 +265,6 @@ bool tcp_gate::serve(link& on) {
     on.to_client.ended = on.to_client.ended || discard(on.server);
     return !(on.to_server.ended && on.to_client.ended);
   }
-  const auto advance = [](const unique_fd& from, const unique_fd& to, stream& state,
-                          flow& through) {
-    if (through.stalled || state.ended) return true;
-    const step result = move_bytes(from, to, state.pending, through.bytes);
-    if (result == step::ended) {
-      state.ended = true;
-      ::shutdown(to.get(), SHUT_WR);
-    }
-    return result != step::broken;
-  };
   if (!advance(on.client, on.server, on.to_server, to_server_) ||
       !advance(on.server, on.client, on.to_client, to_client_)) {
     close_both(on.client, on.server);
@@ -236,29 +273,37 @@ bool tcp_gate::serve(link& on) {
   return !(on.to_server.ended && on.to_client.ended);
 }
 
-std::vector<pollfd> tcp_gate::awaited() const {
+tcp_gate::wait tcp_gate::awaited() const {
   constexpr int nothing = -1;
-  std::vector<pollfd> fds{{wake_.get(), POLLIN, 0},
-                          {refusing_ ? nothing : listener_.get(), POLLIN, 0}};
+  wait for_what{{{wake_.get(), POLLIN, 0}, {refusing_ ? nothing : listener_.get(), POLLIN, 0}}};
+  const auto now = clock::now();
   const auto add = [&](const link& on, const unique_fd& from, const unique_fd& to,
                        const stream& state, const flow& through) {
     if (state.ended || (through.stalled && !on.cut)) return;
-    if (state.pending.empty() || on.cut)
-      fds.push_back({from.get(), POLLIN, 0});
+    if (on.cut || wants_more(state, through)) for_what.fds.push_back({from.get(), POLLIN, 0});
+    if (on.cut || state.pending.empty()) return;
+    const auto ready = ready_at(state, through);
+    if (ready > now)
+      for_what.until = std::min(for_what.until, ready);
     else
-      fds.push_back({to.get(), POLLOUT, 0});
+      for_what.fds.push_back({to.get(), POLLOUT, 0});
   };
   for (const link& on : links_) {
     add(on, on.client, on.server, on.to_server, to_server_);
     add(on, on.server, on.client, on.to_client, to_client_);
   }
-  return fds;
+  return for_what;
 }
 
 void tcp_gate::run() {
   while (!stopping_) {
-    std::vector<pollfd> fds = awaited();
-    if (::poll(fds.data(), fds.size(), -1) < 0) continue;
+    auto [fds, until] = awaited();
+    int limit = -1;
+    if (until != clock::time_point::max()) {
+      const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - clock::now());
+      limit = std::max(0, static_cast<int>(left.count()));
+    }
+    if (::poll(fds.data(), fds.size(), limit) < 0) continue;
     links_.remove_if([this](link& on) { return !serve(on); });
     if (fds[1].revents & POLLIN) accept_one();
     if (fds[0].revents) obey();

@@ -8,8 +8,10 @@
 
 #include <poll.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <future>
 #include <list>
@@ -31,12 +33,16 @@ class tcp_gate {
 
   int port() const { return port_; }
 
-  // Everything flows (the state at the start): undoes refuse() and stall().
+  // Everything flows (the state at the start): undoes refuse(), stall(), delay() and trickle().
   void pass();
   // New connections are refused, as if nobody listened. Open ones are not touched.
   void refuse();
   // The direction stops, on open connections and on new ones.
   void stall(direction which);
+  // Every byte of the direction arrives so much later. The gate reads ahead, up to a megabyte.
+  void delay(direction which, std::chrono::milliseconds by);
+  // So many bytes in a second on each connection, a few at a time.
+  void trickle(direction which, std::size_t bytes_per_second);
   // Open connections end, for both sides in order (FIN) or by a reset (RST).
   void cut();
   void reset();
@@ -46,10 +52,19 @@ class tcp_gate {
   std::uint64_t forwarded(direction which);
 
  private:
+  using clock = std::chrono::steady_clock;
+
+  struct chunk {
+    clock::time_point due;
+    std::vector<char> bytes;
+  };
   // One direction of a connection.
   struct stream {
-    std::vector<char> pending = {};  // read, not yet written
-    bool ended = false;              // the sender's FIN has been passed on
+    std::deque<chunk> pending = {};  // read, not yet written
+    std::size_t held = 0;            // bytes of all of them
+    clock::time_point next = {};     // while it trickles: when more may be written
+    bool silent = false;             // the sender has said FIN; what is pending goes first
+    bool ended = false;              // and that has been passed on
   };
   struct link {
     unique_fd client, server;
@@ -58,15 +73,27 @@ class tcp_gate {
   };
   struct flow {
     bool stalled = false;
+    std::chrono::milliseconds late{0};
+    std::size_t rate = 0;  // bytes a second, 0: any
     std::uint64_t bytes = 0;
+  };
+  // What the thread waits for.
+  struct wait {
+    std::vector<pollfd> fds;
+    clock::time_point until = clock::time_point::max();
   };
 
   void command(std::function<void()> what);
+  void for_each_flow(direction which, const std::function<void(flow&)>& what);
   void run();
-  std::vector<pollfd> awaited() const;
+  wait awaited() const;
   void obey();
   void accept_one();
   bool serve(link& on);
+
+  static bool wants_more(const stream& state, const flow& through);
+  static clock::time_point ready_at(const stream& state, const flow& through);
+  static bool advance(const unique_fd& from, const unique_fd& to, stream& state, flow& through);
 
   const int server_port_;
   int port_ = 0;

@@ -120,6 +120,15 @@ TEST(docs, every_test_they_name_exists) {
   EXPECT_THAT(tests_named_in(content(root / "ARCHITECTURE.md")), Not(IsEmpty()));
 }
 
+// A test that is not built holds nothing.
+TEST(docs, every_test_there_is_is_built) {
+  for (const auto& file : files({"tests"}, std::regex(R"(\w+_test\.cpp)"))) {
+    const std::string stem = file.stem().string();
+    const std::regex name("\\b" + stem.substr(0, stem.size() - 5) + "(?:_test\\.cpp)?\\b");
+    EXPECT_TRUE(std::regex_search(content(file.parent_path() / "CMakeLists.txt"), name)) << file;
+  }
+}
+
 TEST(docs, every_file_they_name_exists) {
   for (const auto& file : documents()) {
     for (const auto& path : paths_named_in(content(file))) {

@@ -208,6 +208,35 @@ TEST_F(window_test, the_share_of_a_destination_that_works_again_grows) {
   EXPECT_EQ(send_all(), 2u);
 }
 
+TEST_F(window_test, a_destination_whose_rows_are_suspected_waits_until_one_is_confirmed) {
+  w.lane_opened(0);
+  w.lane_opened(quarantine);
+  site_.trusted = false;
+  row& suspect = make(9, std::nullopt, &site_);
+  suspect.suspect = true;
+  w.add(suspect);
+  ready(1, site_);
+  row& other = ready(2, other_);
+  EXPECT_EQ(w.next(), &other);
+  EXPECT_EQ(w.next(), &suspect);
+  EXPECT_EQ(w.next(), nullptr);
+  site_.trusted = true;
+  w.landed(suspect);
+  EXPECT_EQ(w.next()->msg.ref.id, 1);
+}
+
+TEST_F(window_test, a_suspect_that_has_to_wait_for_its_key_holds_up_nobody) {
+  w.lane_opened(0);
+  site_.trusted = false;
+  row& suspect = make(9, "k", &site_);
+  suspect.suspect = true;
+  w.add(suspect);
+  row& earlier = ready(1, site_);
+  ASSERT_EQ(w.next(), nullptr);
+  w.remove(suspect);
+  EXPECT_EQ(w.next(), &earlier);
+}
+
 TEST_F(window_test, a_row_that_waits_for_its_share_can_be_removed) {
   w.lane_opened(0);
   site_.share = 1;
