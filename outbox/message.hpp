@@ -59,9 +59,9 @@ struct message {
 
   std::chrono::system_clock::time_point created_at;  // database clock
   std::chrono::microseconds age{0};                  // database clock, when the row was read
-  int attempts = 0;                                  // failed attempts so far; 0 while pending
+  int attempts = 0;                                  // failed attempts so far
   std::chrono::microseconds failing_for{0};          // since its first failure, when it was read
-  std::chrono::microseconds due_at{0};  // of a deferred row: since the epoch, database clock
+  bool deferred = false;                             // scheduled or failed; else it is pending
 };
 
 }  // namespace outboxd::outbox

@@ -57,6 +57,7 @@ std::string body(const pqxx::field& as_text, const pqxx::field& as_bytes) {
 
 // The columns of the statement `read`, in its order.
 enum column : int {
+  epoch,
   xmin,
   next_xid,
   next_due_ms,
@@ -87,7 +88,7 @@ enum column : int {
   created_us,
   attempts,
   failing_since_us,
-  due_us,
+  deferred,
 };
 
 std::optional<std::chrono::microseconds> moment(const pqxx::field& f) {
@@ -131,7 +132,7 @@ message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
   m.age = since(created);
   m.attempts = number<int>(at(attempts));
   m.failing_for = since(moment(at(failing_since_us)).value_or(now));
-  m.due_at = moment(at(due_us)).value_or(std::chrono::microseconds(0));
+  m.deferred = truth(at(deferred));
   return m;
 }
 
@@ -139,18 +140,18 @@ message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
 
 read_answer decode_read(const pqxx::result& rows) {
   read_answer answer;
+  answer.epoch = optional_number<std::int64_t>(rows[0][column::epoch]).value_or(0);
   answer.snap.xmin = number<std::uint64_t>(rows[0][column::xmin]);
   answer.snap.next_xid = number<std::uint64_t>(rows[0][column::next_xid]);
   if (const auto due = optional_number<std::int64_t>(rows[0][column::next_due_ms])) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
   answer.below_to = number<std::int64_t>(rows[0][column::below_to]);
-  answer.now = moment(rows[0][column::now_us]).value();
-  const std::array parts{&answer.rows, &answer.skipped, &answer.due, &answer.below,
-                         &answer.too_late};
+  const auto now = moment(rows[0][column::now_us]).value();
+  const std::array parts{&answer.rows, &answer.due, &answer.below, &answer.too_late};
   for (const auto& r : rows) {
     if (r[column::part].is_null()) break;  // the only row of an empty answer
-    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, answer.now));
+    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, now));
   }
   return answer;
 }

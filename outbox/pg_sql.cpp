@@ -11,12 +11,11 @@ namespace {
 // fills it in.
 
 // $1 frontier · $2, $3 gaps: first and last ids · $4 limit of both together
-// $5, $6, $7 keys, their first ids, their limits
-// the scan: $8 after this id (null: none is wanted) · $9 rows · $10 rows visited · $11 keys ·
-//   $12 exchanges that are left out · $13, $14 exchanges and routing keys that are left out
-// $15 limit of due rows · $16, $17 due_at (microseconds) and id they come after (null: the first)
-// $18 farthest due_at of a scheduled row (milliseconds from now), 0: no limit
-// $19 largest inline body and headers · $20 inline bytes in all
+// the scan: $5 after this id (null: none is wanted) · $6 rows · $7 rows visited · $8 keys ·
+//   $9 exchanges that are left out · $10, $11 exchanges and routing keys that are left out
+// $12 limit of due rows
+// $13 farthest due_at of a scheduled row (milliseconds from now), 0: no limit
+// $14 largest inline body and headers · $15 inline bytes in all
 //
 // One statement, because its parts must come from one snapshot: with two, a later row of a key
 // could overtake an earlier one whose transaction commits in between. The snapshot is part of the
@@ -31,7 +30,7 @@ namespace {
 //
 // Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
 // what lets the planner use a partial index from a prepared statement. Nothing below the frontier
-// is visited but open gaps, what the keys ask for and what the scan may look at.
+// is visited but open gaps and what the scan may look at.
 //
 // The scan counts the rows it looks at before it judges them, so that its cost is bounded however
 // few of them are wanted. IN (SELECT …) is a hash table made once, where = ANY would compare each
@@ -40,9 +39,10 @@ namespace {
 // behind the last one visited, which the index alone tells; else at the frontier.
 //
 // Rows due are taken with the lowest id first among those of one instant: rows of one key scheduled
-// for the same time keep their order, also when the limit cuts through them. The place to go on
-// from travels as microseconds, the resolution of the column, so that no row is missed or comes
-// twice.
+// for the same time keep their order, also when the limit cuts through them.
+//
+// Of the rows that are due last some may have failed: they are counted before they are judged, like
+// those of the scan.
 //
 // MATERIALIZED: what is said once is also made once, and not anew for each row.
 //
@@ -63,48 +63,42 @@ WITH picked AS (
             ORDER BY m.id LIMIT $4::bigint)
            ORDER BY id LIMIT $4::bigint) AS o
    UNION ALL
-  SELECT 1, row_number() OVER (ORDER BY wanted.position, k.id), k.*
-    FROM unnest($5::text[], $6::bigint[], $7::bigint[]) WITH ORDINALITY AS wanted (key, first, rows, position)
-   CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
-                        WHERE m.status = 'pending' AND m.id BETWEEN wanted.first AND $1::bigint
-                          AND m.ordering_key = wanted.key
-                        ORDER BY m.id LIMIT wanted.rows) AS k
-   UNION ALL
-  SELECT 2, row_number() OVER (ORDER BY d.due_at, d.id), d.*
+  SELECT 1, row_number() OVER (ORDER BY d.due_at, d.id), d.*
     FROM (SELECT m.* FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at <= now()
-             AND (m.due_at, m.id) > (coalesce('epoch'::timestamptz + $16::bigint * interval '1 us', '-infinity'),
-                                     coalesce($17::bigint, 0))
-           ORDER BY m.due_at, m.id LIMIT $15::bigint) AS d
+           ORDER BY m.due_at, m.id LIMIT $12::bigint) AS d
    UNION ALL
-  SELECT 3, row_number() OVER (ORDER BY b.id), b.*
+  SELECT 2, row_number() OVER (ORDER BY b.id), b.*
     FROM (SELECT v.*
             FROM (SELECT m.* FROM "outbox".messages AS m
-                   WHERE m.status = 'pending' AND m.id > $8::bigint AND m.id <= $1::bigint
-                   ORDER BY m.id LIMIT $10::bigint) AS v
-           WHERE CASE WHEN cardinality($11::text[]) > 0
-                      THEN (v.ordering_key IN (SELECT unnest($11::text[]))) IS TRUE
+                   WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
+                   ORDER BY m.id LIMIT $7::bigint) AS v
+           WHERE CASE WHEN cardinality($8::text[]) > 0
+                      THEN (v.ordering_key IN (SELECT unnest($8::text[]))) IS TRUE
                       ELSE v.ordering_key IS NOT NULL
-                        OR NOT (v.exchange IN (SELECT unnest($12::text[]))
-                             OR (v.exchange, v.routing_key) IN (SELECT * FROM unnest($13::text[], $14::text[])))
+                        OR NOT (v.exchange IN (SELECT unnest($9::text[]))
+                             OR (v.exchange, v.routing_key) IN (SELECT * FROM unnest($10::text[], $11::text[])))
                  END
-           ORDER BY v.id LIMIT $9::bigint) AS b
+           ORDER BY v.id LIMIT $6::bigint) AS b
    UNION ALL
-  SELECT 4, row_number() OVER (ORDER BY l.due_at DESC, l.id DESC), l.*
-    FROM (SELECT m.* FROM "outbox".messages AS m
-           WHERE m.status = 'deferred' AND m.attempts = 0
-             AND m.due_at > now() + $18::bigint * interval '1 ms'
-           ORDER BY m.due_at DESC, m.id DESC LIMIT CASE WHEN $18::bigint > 0 THEN 100 ELSE 0 END) AS l
+  SELECT 3, row_number() OVER (ORDER BY l.due_at DESC, l.id DESC), l.*
+    FROM (SELECT v.*
+            FROM (SELECT m.* FROM "outbox".messages AS m
+                   WHERE m.status = 'deferred' AND m.due_at > now() + $13::bigint * interval '1 ms'
+                   ORDER BY m.due_at DESC, m.id DESC LIMIT CASE WHEN $13::bigint > 0 THEN 1000 ELSE 0 END) AS v
+           WHERE v.attempts = 0
+           ORDER BY v.due_at DESC, v.id DESC LIMIT 100) AS l
 ), sized AS (
   SELECT p.*, s.body_size, s.headers_size,
          s.fits AND sum(s.body_size + s.headers_size) FILTER (WHERE s.fits)
-                      OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $20::bigint AS inlined
+                      OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $15::bigint AS inlined
     FROM picked AS p
    CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size,
                               coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
-   CROSS JOIN LATERAL (SELECT o.*, p.part < 4 AND o.body_size + o.headers_size <= $19::bigint AS fits) AS s
+   CROSS JOIN LATERAL (SELECT o.*, p.part < 3 AND o.body_size + o.headers_size <= $14::bigint AS fits) AS s
 ), moment AS MATERIALIZED (
-  SELECT pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
+  SELECT (SELECT l.epoch FROM "outbox".lead AS l) AS epoch,
+         pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
                     WHERE p.part = 0 AND p.id > $1::bigint),
@@ -115,15 +109,15 @@ WITH picked AS (
            WHERE m.status = 'deferred' AND m.due_at > now()
            ORDER BY m.due_at LIMIT 1) AS next_due_ms,
          (extract(epoch FROM now()) * 1000000)::bigint AS now_us,
-         CASE WHEN $8::bigint IS NULL THEN 0
-              WHEN (SELECT count(*) FROM picked AS p WHERE p.part = 3) = $9::bigint
-              THEN (SELECT max(p.id) FROM picked AS p WHERE p.part = 3)
+         CASE WHEN $5::bigint IS NULL THEN 0
+              WHEN (SELECT count(*) FROM picked AS p WHERE p.part = 2) = $6::bigint
+              THEN (SELECT max(p.id) FROM picked AS p WHERE p.part = 2)
               ELSE coalesce((SELECT m.id FROM "outbox".messages AS m
-                              WHERE m.status = 'pending' AND m.id > $8::bigint AND m.id <= $1::bigint
-                              ORDER BY m.id OFFSET $10::bigint - 1 LIMIT 1), $1::bigint)
+                              WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
+                              ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), $1::bigint)
          END AS below_to
 )
-SELECT moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
+SELECT moment.epoch, moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
@@ -131,11 +125,7 @@ SELECT moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
        r.priority, r.expiration_ms, r.mandatory,
        (extract(epoch FROM r.created_at) * 1000000)::bigint, r.attempts,
-       (extract(epoch FROM r.failing_since) * 1000000)::bigint,
-       -- Infinity is no number.
-       CASE WHEN r.due_at IS NOT NULL
-            THEN (extract(epoch FROM least(greatest(r.due_at, '1900-01-01 UTC'), '9999-01-01 UTC')) * 1000000)::bigint
-       END
+       (extract(epoch FROM r.failing_since) * 1000000)::bigint, r.status = 'deferred'
   FROM moment LEFT JOIN sized AS r ON true
  ORDER BY r.part, r.position)";
 

@@ -42,6 +42,20 @@ ref_arrays arrays_of(const std::vector<row_ref>& rows) {
   return {bigint_array(ids), uuid_array(message_ids)};
 }
 
+struct range_arrays {
+  std::string first;
+  std::string last;
+};
+
+range_arrays arrays_of(const std::vector<id_range>& ranges) {
+  std::vector<std::int64_t> first, last;
+  for (const auto& range : ranges) {
+    first.push_back(range.first);
+    last.push_back(range.last);
+  }
+  return {bigint_array(first), bigint_array(last)};
+}
+
 struct destination_arrays {
   std::vector<std::string> exchanges;  // every routing key of these
   std::vector<std::string> exchange, routing_key;
@@ -61,30 +75,16 @@ destination_arrays arrays_of(const std::vector<destination>& destinations) {
 }
 
 read_answer run_read(session& db, const statement& sql, const read_request& request) {
-  std::vector<std::int64_t> gap_first, gap_last, key_first, key_limit;
-  for (const auto& gap : request.gaps) {
-    gap_first.push_back(gap.first);
-    gap_last.push_back(gap.last);
-  }
-  std::vector<std::string> keys;
-  for (const auto& wanted : request.keys) {
-    keys.push_back(wanted.key);
-    key_first.push_back(wanted.first);
-    key_limit.push_back(as_bigint(wanted.limit));
-  }
+  const auto [gap_first, gap_last] = arrays_of(request.gaps);
   const auto below = request.below.value_or(scan{});
   const auto without = arrays_of(below.without);
   const auto after = request.below ? std::optional(below.after) : std::nullopt;
-  const auto due_after = request.due_after;
-  return decode_read(
-      db.run(sql, request.frontier, bigint_array(gap_first), bigint_array(gap_last),
-             as_bigint(request.limit), text_array(keys), bigint_array(key_first),
-             bigint_array(key_limit), after, as_bigint(below.rows), as_bigint(below.visited),
-             text_array(below.keys), text_array(without.exchanges), text_array(without.exchange),
-             text_array(without.routing_key), as_bigint(request.due_limit),
-             due_after ? std::optional(due_after->due_at.count()) : std::nullopt,
-             due_after ? std::optional(due_after->id) : std::nullopt, request.max_delay.count(),
-             as_bigint(request.inline_row_bytes), as_bigint(request.inline_total_bytes)));
+  return decode_read(db.run(
+      sql, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
+      as_bigint(below.rows), as_bigint(below.visited), text_array(below.keys),
+      text_array(without.exchanges), text_array(without.exchange), text_array(without.routing_key),
+      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(request.inline_row_bytes),
+      as_bigint(request.inline_total_bytes)));
 }
 
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,

@@ -27,14 +27,6 @@ struct id_range {
   friend bool operator==(const id_range&, const id_range&) = default;
 };
 
-// The pending rows of one key with first <= id <= frontier: a key whose rows were skipped and that
-// is free again.
-struct key_read {
-  std::string key;
-  std::int64_t first = 0;
-  std::size_t limit = 0;
-};
-
 // Where rows go: an exchange and a routing key, or (none) every routing key of that exchange.
 struct destination {
   std::string exchange;
@@ -53,13 +45,6 @@ struct scan {
   std::vector<destination> without;  // rows without an ordering key that go to one of these
 };
 
-// A place in the order of the rows that are due: (due_at, id), ascending.
-struct due_position {
-  std::chrono::microseconds due_at{0};  // since the epoch, database clock
-  std::int64_t id = 0;
-  friend auto operator<=>(const due_position&, const due_position&) = default;
-};
-
 // Of the statement that read the rows. xmin: every transaction below it has ended
 // (pg_current_snapshot, PostgreSQL docs, functions-info). next_xid: no transaction had this id or a
 // higher one when the rows were read. It is not the snapshot's xmax, which is one above the last
@@ -74,10 +59,8 @@ struct read_request {
   std::int64_t frontier = 0;   // pending rows with id > frontier, and
   std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier),
   std::size_t limit = 0;       // together at most so many, lowest ids first
-  std::vector<key_read> keys;  // skipped rows of keys that are free again, lowest ids first
   std::optional<scan> below;   // skipped rows below the frontier
-  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id,
-  std::optional<due_position> due_after;  // behind this one only
+  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id
   // Scheduled rows (they have never failed) that are due later than this from now; 0: no limit.
   std::chrono::milliseconds max_delay{0};
   // Bodies and headers come with the row if together they are no larger than this,
@@ -86,16 +69,16 @@ struct read_request {
 };
 
 struct read_answer {
+  std::int64_t epoch = 0;  // of the lead, in the same snapshot: another leader's rows are not ours
   snapshot snap;
   std::vector<message> rows;  // frontier and gaps, ascending by id; fewer than limit: all there is
   std::vector<message> due;
-  std::vector<message>
-      skipped;  // answers to keys: grouped by key in the order asked, ascending by id
-  std::vector<message> below;     // answers to the scan, ascending by id
-  std::int64_t below_to = 0;      // every row that the scan asks for, up to this id, is in `below`
-  std::vector<message> too_late;  // beyond max_delay, farthest first, a hundred at most, no bodies
-  std::chrono::microseconds now{
-      0};  // since the epoch, database clock: what due_at is compared with
+  std::vector<message> below;  // answers to the scan, ascending by id
+  std::int64_t below_to = 0;   // every row that the scan asks for, up to this id, is in `below`
+  // Beyond max_delay, farthest first, a hundred at most, no bodies: of the thousand deferred rows
+  // that are due last. Failed rows may be among these, so one that is scheduled for a time before
+  // theirs may go unnamed; never one that is scheduled further ahead than any pause.
+  std::vector<message> too_late;
   std::optional<std::chrono::milliseconds>
       next_due_in;  // earliest deferred row that is not yet due
 };

@@ -70,7 +70,7 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
 // ---- which rows may stay ----
 
 void core::skip(const outbox::message& m) {
-  if (is_deferred(m)) return enlist(m);
+  if (m.deferred) return enlist(m);
   skipped_.skip(m.ref.id, m.ordering_key, read_out_.has_value());
   if (m.ordering_key) put_back(keys_.send_back_behind(*m.ordering_key, m.ref.id));
 }
@@ -233,11 +233,14 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   const outbox::read_request request = std::move(*read_out_);
   read_out_.reset();
   const bool stale = std::exchange(read_is_stale_, false);
-  if (answer.has_error() || stale || !leading() || draining_) {
+  // Another leader has been there: it may have deferred rows that this answer does not show, and
+  // what is behind them is not ours to publish. We shall hear of it.
+  const bool replaced = answer.has_value() && leading() && answer->epoch != *epoch_;
+  if (answer.has_error() || stale || replaced || !leading() || draining_) {
     if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
     if (answer.has_error()) store_failed(answer.error(), now);
-    read_at_ = now;
+    read_at_ = replaced ? now + opts_.poll_interval : now;
     return;
   }
   store_worked();

@@ -64,7 +64,10 @@ void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::stri
   count_blocked_time(l, clock_now());
   l.shown = {
       .open = false, .blocked = false, .detail = text.empty() ? std::string(to_string(why)) : text};
-  if (why == doubt::channel_closed) metrics_.broker_channel_error(code);
+  if (why == doubt::channel_closed) {
+    metrics_.broker_channel_error(code);
+    l.was_open = false;  // the connection is not lost, and so not made again
+  }
   core_.lane_closed(lane, why, clock_now());
   pump();
 }

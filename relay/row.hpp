@@ -56,11 +56,6 @@ struct row {
   verdict why = verdict::unknown;            // what the decision is about
 };
 
-// The table calls it deferred: it fell due, scheduled or after a failure.
-inline bool is_deferred(const outbox::message& m) {
-  return m.due_at.count() != 0;
-}
-
 // Goes over the quarantine connection: whatever becomes of it, it leaves the others alone.
 inline bool quarantined(const row& r) {
   return r.suspect || r.probe || r.msg.attempts > 0;

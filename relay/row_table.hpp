@@ -21,7 +21,7 @@ class row_table {
     r->msg = std::move(message);
     r->read_at = now;
     bytes_ += bytes_of(r->msg);
-    if (is_deferred(r->msg)) ++deferred_;
+    if (r->msg.deferred) ++deferred_;
     row& added = *r;
     rows_.emplace(added.msg.ref, std::move(r));
     return added;
@@ -35,7 +35,7 @@ class row_table {
   void remove(row& r) {
     if (read_out_) gone_.insert(r.msg.ref);
     bytes_ -= bytes_of(r.msg);
-    if (is_deferred(r.msg)) --deferred_;
+    if (r.msg.deferred) --deferred_;
     rows_.erase(outbox::row_ref(r.msg.ref));
   }
 

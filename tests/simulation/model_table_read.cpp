@@ -11,6 +11,7 @@ using std::chrono::milliseconds;
 namespace {
 
 constexpr std::size_t too_late_at_most = 100;
+constexpr std::size_t too_late_visited = 1000;
 
 bool in_gap(const std::vector<outbox::id_range>& gaps, std::int64_t id) {
   return std::any_of(gaps.begin(), gaps.end(),
@@ -26,7 +27,7 @@ bool goes_to(const outbox::message& m, const std::vector<outbox::destination>& s
 // Bodies and headers in the order of the parts, as long as they fit.
 void keep_inline(outbox::read_answer& a, const outbox::read_request& q) {
   std::size_t sum = 0;
-  for (auto* part : {&a.rows, &a.skipped, &a.below, &a.due}) {
+  for (auto* part : {&a.rows, &a.due, &a.below}) {
     for (outbox::message& m : *part) {
       const std::size_t size = m.body_size + m.headers_size;
       const bool small = m.body_loaded && size <= q.inline_row_bytes;
@@ -42,15 +43,15 @@ void keep_inline(outbox::read_answer& a, const outbox::read_request& q) {
 outbox::message model_table::answered(const table_row& r) const {
   outbox::message m = r.msg;
   m.body_loaded = !r.large;
-  m.due_at = r.state == status::deferred ? r.due_at : 0us;
+  m.deferred = r.state == status::deferred;
   if (r.failing_since) m.failing_for = clock_.database() - *r.failing_since;
   return m;
 }
 
 outbox::read_answer model_table::read(const outbox::read_request& q) const {
   outbox::read_answer a;
+  a.epoch = epoch_;
   a.snap = {.xmin = open_.empty() ? next_xid_ : open_.begin()->first, .next_xid = next_xid_};
-  a.now = clock_.database();
   const view seen{commits_};
   for (const std::int64_t id : pending_) {
     if (a.rows.size() >= q.limit) break;
@@ -59,26 +60,10 @@ outbox::read_answer model_table::read(const outbox::read_request& q) const {
     const bool below = in_gap(q.gaps, id) && shows(seen, r);
     if (above || below) a.rows.push_back(answered(r));
   }
-  read_skipped(q, a);
   read_below(q, a);
   read_deferred(q, a);
   keep_inline(a, q);
   return a;
-}
-
-void model_table::read_skipped(const outbox::read_request& q, outbox::read_answer& a) const {
-  for (const outbox::key_read& k : q.keys) {
-    const auto it = keys_.find(k.key);
-    if (it == keys_.end()) continue;
-    std::size_t count = 0;
-    for (auto id = it->second.lower_bound(k.first); id != it->second.end(); ++id) {
-      if (*id > q.frontier || count == k.limit) break;
-      const table_row& r = rows_.at(*id);
-      if (r.state != status::pending) continue;
-      a.skipped.push_back(answered(r));
-      ++count;
-    }
-  }
 }
 
 void model_table::read_below(const outbox::read_request& q, outbox::read_answer& a) const {
@@ -106,12 +91,12 @@ void model_table::read_deferred(const outbox::read_request& q, outbox::read_answ
       a.next_due_in = std::chrono::ceil<milliseconds>(due_at - now);
       break;
     }
-    const bool wanted =
-        !q.due_after || outbox::due_position{.due_at = due_at, .id = id} > *q.due_after;
-    if (wanted && a.due.size() < q.due_limit) a.due.push_back(answered(rows_.at(id)));
+    if (a.due.size() < q.due_limit) a.due.push_back(answered(rows_.at(id)));
   }
   if (q.max_delay <= 0ms) return;
+  std::size_t visited = 0;
   for (auto d = deferred_.rbegin(); d != deferred_.rend() && d->first > now + q.max_delay; ++d) {
+    if (visited++ == too_late_visited) break;
     const table_row& r = rows_.at(d->second);
     if (r.msg.attempts > 0) continue;
     if (a.too_late.size() == too_late_at_most) break;

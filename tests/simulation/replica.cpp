@@ -185,13 +185,11 @@ void replica::step(statement<Request>& s, Run run) {
 
 void replica::step_statements() {
   step(read_, [this](const auto& q) -> std::function<void()> {
-    const bool outdated = !options_.reads_after_the_lead && epoch_ != w_.table.epoch();
-    if (fails(read_session_broken_) || outdated)
-      return [this] { core_.read_answered(away(), w_.time.now); };
+    if (fails(read_session_broken_)) return [this] { core_.read_answered(away(), w_.time.now); };
     trace(w_.time, "epoch", epoch_, "reads above", q.frontier);
     return [this, a = w_.table.read(q)] {
       trace(w_.time, "epoch", epoch_, "is told of", a.rows.size(), "rows", a.due.size(), "due",
-            a.skipped.size(), "skipped", a.below.size(), "below");
+            a.below.size(), "below");
       core_.read_answered(a, w_.time.now);
     };
   });

@@ -30,7 +30,6 @@ struct replica_options {
   std::size_t lanes = 2;
   std::size_t least_capacity = 1'024;
   std::chrono::milliseconds confirm_timeout{150};
-  bool reads_after_the_lead = false;  // a leader that has been replaced still gets answers
 };
 
 class replica final : public relay::publisher_events {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <ranges>
 #include <utility>
 
 namespace outboxd::tests {
@@ -18,6 +19,7 @@ namespace {
 
 constexpr std::size_t last_error_limit = 1000;
 constexpr std::size_t too_late_limit = 100;
+constexpr std::size_t too_late_visited = 1000;
 
 // Bodies and headers in the order of the parts, as long as they fit.
 void keep_what_is_inline(outbox::read_answer& answer, const outbox::read_request& request) {
@@ -27,7 +29,7 @@ void keep_what_is_inline(outbox::read_answer& answer, const outbox::read_request
     m.body.clear();
     m.headers.reset();
   };
-  for (auto* part : {&answer.rows, &answer.skipped, &answer.due, &answer.below}) {
+  for (auto* part : {&answer.rows, &answer.due, &answer.below}) {
     for (auto& m : *part) {
       const auto size = m.body_size + m.headers_size;
       const bool small = size <= request.inline_row_bytes;
@@ -36,14 +38,6 @@ void keep_what_is_inline(outbox::read_answer& answer, const outbox::read_request
     }
   }
   std::ranges::for_each(answer.too_late, strip);
-}
-
-microseconds since_epoch(memory_store::time_point t) {
-  return duration_cast<microseconds>(t.time_since_epoch());
-}
-
-outbox::due_position place_of(const message& m) {
-  return {m.due_at, m.ref.id};
 }
 
 row_status status_after(const outbox::decision& d) {
@@ -181,7 +175,7 @@ message memory_store::seen_now(const memory_row& row) const {
   m.body_loaded = true;
   m.age = duration_cast<microseconds>(now_ - m.created_at);
   if (row.failing_since) m.failing_for = duration_cast<microseconds>(now_ - *row.failing_since);
-  if (row.due_at) m.due_at = since_epoch(*row.due_at);
+  m.deferred = row.status == row_status::deferred;
   return m;
 }
 
@@ -197,6 +191,7 @@ std::vector<message> memory_store::select(std::size_t limit, Wanted wanted) cons
 
 outbox::read_answer memory_store::run_read(const outbox::read_request& request) const {
   outbox::read_answer answer;
+  answer.epoch = epoch_;
   answer.snap = {open_.empty() ? next_transaction_ : *open_.begin(), next_transaction_};
 
   const auto is_open = [](const memory_row& row) { return row.status == row_status::pending; };
@@ -207,15 +202,6 @@ outbox::read_answer memory_store::run_read(const outbox::read_request& request) 
                               return gap.first <= id && id <= gap.last;
                             }));
   });
-  for (const auto& wanted : request.keys) {
-    auto rows = select(wanted.limit, [&](const memory_row& row) {
-      const auto id = row.data.ref.id;
-      return is_open(row) && row.data.ordering_key == wanted.key && id >= wanted.first &&
-             id <= request.frontier;
-    });
-    std::ranges::move(rows, std::back_inserter(answer.skipped));
-  }
-
   if (request.below) run_scan(*request.below, request.frontier, answer);
   run_deferred(request, answer);
   keep_what_is_inline(answer, request);
@@ -239,25 +225,24 @@ void memory_store::run_scan(const outbox::scan& scan, std::int64_t frontier,
 
 void memory_store::run_deferred(const outbox::read_request& request,
                                 outbox::read_answer& answer) const {
-  answer.now = since_epoch(now_);
+  std::map<std::pair<time_point, std::int64_t>, const memory_row*> deferred;
   for (const auto& [id, row] : rows_) {
-    if (row.status != row_status::deferred || !visible(row)) continue;
-    const auto m = seen_now(row);
-    if (m.due_at <= answer.now) {
-      if (!request.due_after || place_of(m) > *request.due_after) answer.due.push_back(m);
-      continue;
-    }
-    const auto in = m.due_at - answer.now;
-    const auto in_ms = duration_cast<milliseconds>(in);
-    answer.next_due_in = std::min(answer.next_due_in.value_or(in_ms), in_ms);
-    if (request.max_delay > milliseconds(0) && m.attempts == 0 && in > request.max_delay) {
-      answer.too_late.push_back(m);
-    }
+    if (row.status == row_status::deferred && visible(row)) deferred[{*row.due_at, id}] = &row;
   }
-  std::ranges::sort(answer.due, {}, place_of);
-  if (answer.due.size() > request.due_limit) answer.due.resize(request.due_limit);
-  std::ranges::sort(answer.too_late, std::greater{}, place_of);
-  if (answer.too_late.size() > too_late_limit) answer.too_late.resize(too_late_limit);
+  for (const auto& [place, row] : deferred) {
+    if (place.first > now_) {
+      answer.next_due_in = duration_cast<milliseconds>(place.first - now_);
+      break;
+    }
+    if (answer.due.size() < request.due_limit) answer.due.push_back(seen_now(*row));
+  }
+  if (request.max_delay == milliseconds(0)) return;
+  std::size_t visited = 0;
+  for (const auto& [place, row] : std::views::reverse(deferred)) {
+    if (place.first <= now_ + request.max_delay || visited++ == too_late_visited) break;
+    if (answer.too_late.size() == too_late_limit) break;
+    if (row->data.attempts == 0) answer.too_late.push_back(seen_now(*row));
+  }
 }
 
 void memory_store::read(outbox::read_request request, handler<outbox::read_answer> done) {

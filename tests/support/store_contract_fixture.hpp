@@ -67,6 +67,9 @@ class store_contract : public testing::TestWithParam<harness_factory> {
   static outbox::decision dead(outbox::row_ref ref) {
     return {ref, 0, outbox::fate::dead, {}, "refused"};
   }
+  static outbox::decision pending(outbox::row_ref ref, int attempts = 0) {
+    return {ref, attempts, outbox::fate::pending, {}, {}};
+  }
 
   outbox::read_answer read(const outbox::read_request& request) {
     return answer_of<outbox::read_answer>([&](auto done) { world_->subject().read(request, done); })

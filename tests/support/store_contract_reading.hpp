@@ -1,4 +1,4 @@
-// What read() promises of rows above the frontier, in gaps and of keys. See store_contract.hpp.
+// What read() promises of rows above the frontier and in gaps. See store_contract.hpp.
 #pragma once
 
 #include "tests/support/store_contract_fixture.hpp"
@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 TEST_P(store_contract, an_empty_table_answers_with_its_snapshot) {
   const auto answer = read();
-  EXPECT_TRUE(answer.rows.empty() && answer.due.empty() && answer.skipped.empty());
+  EXPECT_TRUE(answer.rows.empty() && answer.due.empty() && answer.below.empty());
   EXPECT_FALSE(answer.next_due_in.has_value());
   EXPECT_GT(answer.snap.xmin, 0u);
   EXPECT_GE(answer.snap.next_xid, answer.snap.xmin);
@@ -55,6 +55,7 @@ TEST_P(store_contract, every_column_arrives) {
   EXPECT_EQ(got.headers, row.headers);
   EXPECT_EQ(got.headers_size, row.headers->size());
   EXPECT_EQ(got.mandatory, row.mandatory);
+  EXPECT_FALSE(got.deferred);
   EXPECT_EQ(got.attempts, 0);
   EXPECT_EQ(got.failing_for, 0us);
   EXPECT_LT(world().now() - got.created_at, 1min);
@@ -165,33 +166,6 @@ TEST_P(store_contract, a_gap_of_the_youngest_transaction_counts_as_open) {
   }
   younger->commit();
   EXPECT_GE(read(request).snap.xmin, first.snap.next_xid);
-}
-
-TEST_P(store_contract, a_key_is_read_from_its_first_skipped_row_to_the_frontier) {
-  const auto other = world().insert(text_row("x", "other"));
-  const auto k1 = world().insert(text_row("1", "k"));
-  const auto k2 = world().insert(text_row("2", "k"));
-  world().insert(text_row("y", "other"));
-  const auto k3 = world().insert(text_row("3", "k"));
-  const auto k4 = world().insert(text_row("4", "k"));
-  auto request = everything();
-  request.frontier = k3.id;
-  request.keys = {{"k", k2.id, 10}, {"other", other.id, 1}, {"nobody", 1, 5}};
-  const auto answer = read(request);
-  EXPECT_EQ(bodies(answer.skipped), (std::vector<std::string>{"2", "3", "x"}));
-  EXPECT_EQ(ids(answer.rows), std::vector{k4.id});
-  request.keys = {{"k", k1.id, 2}};
-  EXPECT_EQ(bodies(read(request).skipped), (std::vector<std::string>{"1", "2"}));
-}
-
-TEST_P(store_contract, keys_may_contain_anything) {
-  for (const std::string key : {"", "NULL", "a,b", "{}", "\"", "\\", "'", " ", "ключ"}) {
-    const auto ref = world().insert(text_row("body", key));
-    auto request = everything();
-    request.frontier = ref.id;
-    request.keys = {{key, ref.id, 1}};
-    EXPECT_EQ(ids(read(request).skipped), std::vector{ref.id}) << key;
-  }
 }
 
 TEST_P(store_contract, a_not_before_in_the_past_is_an_ordinary_row) {

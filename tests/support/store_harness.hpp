@@ -22,6 +22,7 @@ struct row_state {
   std::string status;
   int attempts = 0;
   bool failing = false;
+  bool has_due_at = false;
   bool has_sent_at = false;
   std::string last_error;
 };

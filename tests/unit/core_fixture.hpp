@@ -32,6 +32,7 @@ class core_test : public testing::Test {
   }
 
   void lead(std::int64_t epoch = 7) {
+    epoch_ = epoch;
     core_.lead_gained(epoch, now_);
     poll();
     ASSERT_TRUE(take<do_load_failed>());
@@ -63,10 +64,11 @@ class core_test : public testing::Test {
   void read(std::vector<outbox::message> rows, std::vector<outbox::message> due = {}) {
     ASSERT_TRUE(take<do_read>()) << "no read was asked for";
     outbox::read_answer a;
+    a.epoch = epoch_;
     a.snap = {.xmin = 100, .next_xid = 100};
     a.rows = std::move(rows);
     a.due = std::move(due);
-    for (outbox::message& m : a.due) m.due_at = 1us;  // some time ago
+    for (outbox::message& m : a.due) m.deferred = true;
     core_.read_answered(std::move(a), now_);
     poll();
   }
@@ -76,6 +78,7 @@ class core_test : public testing::Test {
     const auto asked = take<do_read>();
     ASSERT_TRUE(asked && asked->request.below) << "no walk was asked for";
     outbox::read_answer a;
+    a.epoch = epoch_;
     a.snap = {.xmin = 100, .next_xid = 100};
     a.below = std::move(rows);
     a.below_to = asked->request.frontier;
@@ -107,6 +110,7 @@ class core_test : public testing::Test {
   core core_{small(), 1, [] { return 0.5; }};
   time_point now_{1h};
   std::vector<action> todo_;
+  std::int64_t epoch_ = 7;
 };
 
 }  // namespace outboxd::relay

@@ -76,6 +76,7 @@ TEST_F(core_test, an_idle_core_wakes_by_itself_when_the_next_row_is_due) {
   lead();
   ASSERT_TRUE(take<do_read>());
   outbox::read_answer a;
+  a.epoch = epoch_;
   a.next_due_in = 300ms;
   core_.read_answered(std::move(a), now_);
   poll();
@@ -108,12 +109,25 @@ TEST_F(core_test, without_the_lead_it_decides_nothing) {
   EXPECT_EQ(core_.rows_in_memory(), 0u);
 }
 
+TEST_F(core_test, what_another_leader_may_have_decided_about_is_not_published) {
+  lead(7);
+  ASSERT_TRUE(take<do_read>());
+  outbox::read_answer a;
+  a.epoch = 8;  // we have not been told yet
+  a.rows.push_back(message(1));
+  core_.read_answered(std::move(a), now_);
+  poll();
+  EXPECT_THAT(published(), IsEmpty());
+  EXPECT_FALSE(take<do_read>()) << "no hot loop until we are";
+}
+
 TEST_F(core_test, an_answer_from_before_the_lead_was_lost_is_not_believed) {
   lead();
   ASSERT_TRUE(take<do_read>());
   core_.lead_lost();
   core_.lead_gained(8, now_);
   outbox::read_answer a;
+  a.epoch = 8;
   a.rows.push_back(message(1));
   core_.read_answered(std::move(a), now_);
   poll();
@@ -151,6 +165,7 @@ TEST_F(core_test, a_deferral_under_an_earlier_lead_told_under_the_next_holds_not
   EXPECT_EQ(core_.held_keys(), 0u);
   todo_.clear();
   outbox::read_answer answer;
+  answer.epoch = epoch_;
   answer.rows = {message(2, "k")};
   core_.read_answered(std::move(answer), now_);
   poll();

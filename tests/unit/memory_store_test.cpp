@@ -52,8 +52,10 @@ class memory_harness final : public store_harness {
   std::optional<row_state> find(std::int64_t id) override {
     const auto* row = store_.find(id);
     if (row == nullptr) return std::nullopt;
-    return row_state{row->data.ref.message_id,       name_of(row->status),     row->data.attempts,
-                     row->failing_since.has_value(), row->sent_at.has_value(), row->last_error};
+    return row_state{row->data.ref.message_id, name_of(row->status),
+                     row->data.attempts,       row->failing_since.has_value(),
+                     row->due_at.has_value(),  row->sent_at.has_value(),
+                     row->last_error};
   }
 
  private:
