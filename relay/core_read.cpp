@@ -240,7 +240,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
     if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
     if (answer.has_error()) store_failed(answer.error(), now);
-    read_at_ = replaced ? now + opts_.poll_interval : now;
+    if (replaced) store_retry_at_ = now + 100ms;  // nothing to do until we hear of it
+    read_at_ = now;
     return;
   }
   store_worked();

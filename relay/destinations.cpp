@@ -143,7 +143,8 @@ bool destinations::failed(row& r, verdict what, const std::string& reason, time_
     forget(r);
     return true;
   }
-  count(s, r.msg.ref, what, reason, now);
+  // A row that failed before and fails again says nothing new of a destination where others go.
+  if (r.msg.attempts == 0 || s.confirmed == 0) count(s, r.msg.ref, what, reason, now);
   return false;
 }
 
@@ -213,6 +214,8 @@ void destinations::begin_site(site& s, const std::string& reason, time_point now
   exchange_site& e = *s.exchange;
   if (e.held_sites++ == 0) e.confirmed_at_first_hold = e.confirmed;
   begin(s.held, {e.name, s.routing_key}, reason, now);
+  // Those before the last one that went have been tried, or wait for others.
+  s.held->after = s.last_good;
   // One hold for all of them; unless some routing keys of the exchange do work.
   if (e.held_sites > holds_of_an_exchange && e.confirmed == e.confirmed_at_first_hold)
     begin_exchange(e, reason, now);
@@ -258,6 +261,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   ++s.confirmed;
   ++e.confirmed;
   s.trusted = true;
+  s.last_good = r.msg.ref.id;
   s.failed.clear();
   e.failed.clear();
   if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;

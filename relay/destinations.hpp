@@ -59,6 +59,7 @@ struct site {
   std::string routing_key;
   std::size_t rows = 0;                 // in memory, not confirmed
   std::uint64_t confirmed = 0;          // so far
+  std::int64_t last_good = 0;           // the row that was confirmed last
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 

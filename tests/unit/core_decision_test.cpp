@@ -46,7 +46,7 @@ class core_decision : public core_test {
   // The one that is under way, if there is one, finds nothing.
   void answer_read() {
     if (!take<do_read>()) return;
-    core_.read_answered(outbox::read_answer{}, now_);
+    core_.read_answered(answer(), now_);
     poll();
   }
   static outbox::failed_row dead_row(std::int64_t id, const std::string& key) {
@@ -156,9 +156,9 @@ TEST_F(core_decision, a_dead_row_that_is_tried_again_goes_before_one_that_is_rea
   pass(5s);
   answer_read();
   tell_failed({});  // an operator has decided, and the key is free
-  outbox::read_answer a;
+  outbox::read_answer a = answer();
   a.due = {message(1, "k")};
-  a.due[0].due_at = 1us;
+  a.due[0].deferred = true;
   a.below = {message(2, "k")};
   a.below_to = 2;
   const auto asked = take<do_read>();
@@ -172,7 +172,8 @@ TEST_F(core_decision, a_dead_row_that_is_tried_again_goes_before_one_that_is_rea
 
 TEST_F(core_decision, after_a_take_over_dead_rows_block_as_before) {
   start_blocking();
-  core_.lead_gained(9, now_);
+  epoch_ = 9;
+  core_.lead_gained(epoch_, now_);
   poll();
   tell_failed({dead_row(1, "k")});
   answer_read();
@@ -187,7 +188,7 @@ TEST_F(core_decision, rows_scheduled_too_far_away_are_dead_and_hold_nothing) {
   const auto asked = take<do_read>();
   ASSERT_TRUE(asked);
   EXPECT_EQ(asked->request.max_delay, 1h);
-  outbox::read_answer a;
+  outbox::read_answer a = answer();
   a.rows = {message(1, "k")};
   a.too_late = {message(9, "k")};
   core_.read_answered(std::move(a), now_);

@@ -62,7 +62,7 @@ class core_test : public testing::Test {
   std::optional<Action> take() {
     for (auto it = todo_.begin(); it != todo_.end(); ++it) {
       if (auto* a = std::get_if<Action>(&*it)) {
-        Action taken = std::move(*a);
+        std::optional<Action> taken(std::move(*a));
         todo_.erase(it);
         return taken;
       }
@@ -74,6 +74,13 @@ class core_test : public testing::Test {
     std::vector<std::int64_t> ids;
     while (auto p = take<do_publish>()) ids.push_back(p->what->msg.ref.id);
     return ids;
+  }
+
+  // Of a read under our own lead, so far without rows.
+  outbox::read_answer answer() const {
+    outbox::read_answer a;
+    a.epoch = epoch_;
+    return a;
   }
 
   // Answers the read that is asked for.

@@ -55,7 +55,7 @@ class core_waiting : public core_test {
   void answer_empty() {
     const auto asked = take<do_read>();
     if (!asked) return;
-    outbox::read_answer a;
+    outbox::read_answer a = answer();
     a.snap = {.xmin = 100, .next_xid = 100};
     a.below_to = asked->request.frontier;
     core_.read_answered(std::move(a), now_);
@@ -81,7 +81,7 @@ TEST_F(core_waiting, a_destination_whose_rows_all_wait_for_others_is_not_looked_
   for (int i = 0; i < 100; ++i) {
     const auto asked = take<do_read>();
     if (!asked) break;
-    outbox::read_answer a;
+    outbox::read_answer a = answer();
     a.snap = {.xmin = 100, .next_xid = 100};
     if (asked->request.below) {
       ++walks;

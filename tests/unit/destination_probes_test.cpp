@@ -95,7 +95,7 @@ TEST_F(destinations_test, one_that_answers_again_is_asked_with_different_rows) {
   ASSERT_TRUE(d.wait(other));
   ASSERT_THAT(probes(at_probe()), ElementsAre(&lowest));
   d.failed(lowest, verdict::nacked, "nacked", now);
-  ASSERT_TRUE(d.wait(lowest));
+  EXPECT_FALSE(d.wait(lowest)) << "the others first";
   EXPECT_THAT(probes(at_probe()), ElementsAre(&other));
 }
 
@@ -122,21 +122,10 @@ TEST_F(destinations_test, no_hold_keeps_more_than_two_rows_in_memory) {
   hold_one();
   EXPECT_TRUE(d.wait(make(10)));
   EXPECT_TRUE(d.wait(make(11)));
-  EXPECT_FALSE(d.may_wait(*hold_of("e", "k")));
+  EXPECT_FALSE(d.may_wait(*hold_of("e", "k"), make(13).msg));
   row& third = make(12);
   EXPECT_FALSE(d.wait(third));
   EXPECT_NE(third.state, row_state::held);
-}
-
-TEST_F(destinations_test, all_holds_together_keep_no_more_rows_in_memory_than_they_may) {
-  hold_some(3);
-  for (const char* key : {"k0", "k1"}) {
-    EXPECT_TRUE(d.wait(make(100, key)));
-    EXPECT_TRUE(d.wait(make(101, key)));
-  }
-  EXPECT_FALSE(d.wait(make(102, "k2")));
-  ASSERT_EQ(probes(at_probe()).size(), 2u);
-  EXPECT_TRUE(d.wait(make(103, "k2"))) << "two of them wait no more";
 }
 
 TEST_F(destinations_test, a_row_that_leaves_waits_no_more) {
@@ -156,18 +145,18 @@ TEST_F(destinations_test, rows_of_a_hold_that_wants_none_need_not_be_read) {
   EXPECT_EQ(d.sated(now + 500ms).size(), 1u);
 }
 
-TEST_F(destinations_test, rounds_look_for_a_probe_behind_those_that_have_been_asked) {
+TEST_F(destinations_test, every_row_has_its_turn_as_a_probe) {
   hold_one();
   std::vector<std::int64_t> asked;
   for (int round = 0; round < 4; ++round) {
     now += 10s;
-    d.round_begins(now);
+    d.round_begins();
     for (std::int64_t id = 10; id < 16; ++id) {
       row& r = make(id);
       destinations::seen(*hold_of("e", "k"));
-      if (d.asks_later(r.msg) || !d.wait(r)) d.leave(r);
+      if (!d.wait(r)) d.leave(r);
     }
-    d.round_ended();
+    d.round_ended(now);
     for (int i = 0; i < 2; ++i) {
       for (row* r : probes(now + 10s)) {
         asked.push_back(r->msg.ref.id);
@@ -178,32 +167,34 @@ TEST_F(destinations_test, rounds_look_for_a_probe_behind_those_that_have_been_as
   }
   EXPECT_THAT(asked, ElementsAre(10, 11, 12, 13, 14, 15)) << "the fourth round finds no other";
   EXPECT_EQ(d.held(), 1u);
-  d.round_begins(now + 10s);
-  EXPECT_FALSE(d.asks_later(make(10).msg)) << "and they are asked anew";
+  EXPECT_TRUE(d.may_wait(*hold_of("e", "k"), make(10).msg)) << "and they are asked anew";
 }
 
-TEST_F(destinations_test, the_first_to_be_looked_for_is_behind_the_last_row_that_went) {
-  make(100);  // something of the destination stays in memory
-  succeed(20);
+TEST_F(destinations_test, a_row_that_failed_for_itself_is_asked_when_no_other_is_left) {
   hold_one();
-  EXPECT_TRUE(d.asks_later(make(10).msg));
-  EXPECT_FALSE(d.asks_later(make(21).msg));
+  row& failed = make(10);
+  failed.msg.attempts = 3;
+  EXPECT_FALSE(d.wait(failed));
+  d.round_begins();
+  destinations::seen(*hold_of("e", "k"));
+  d.round_ended(now);
+  EXPECT_TRUE(d.wait(failed));
 }
 
 TEST_F(destinations_test, a_hold_for_which_a_round_finds_no_row_is_over) {
   hold_one("a");
   hold_one("b");
-  d.round_begins(now);
+  d.round_begins();
   destinations::seen(*hold_of("e", "b"));
-  EXPECT_TRUE(d.round_ended());
+  EXPECT_TRUE(d.round_ended(now));
   EXPECT_EQ(hold_of("e", "a"), nullptr);
   EXPECT_NE(hold_of("e", "b"), nullptr);
 }
 
 TEST_F(destinations_test, a_hold_that_began_during_a_round_is_not_over_with_it) {
-  d.round_begins(now);
+  d.round_begins();
   hold_one();
-  EXPECT_FALSE(d.round_ended());
+  EXPECT_FALSE(d.round_ended(now));
   EXPECT_EQ(d.held(), 1u);
 }
 
@@ -211,25 +202,25 @@ TEST_F(destinations_test, a_hold_whose_probe_is_out_is_not_over_with_the_round) 
   hold_one();
   row& r = make(10);
   ASSERT_TRUE(d.wait(r));
-  d.round_begins(now);
+  d.round_begins();
   ASSERT_EQ(probes(at_probe()).size(), 1u);
-  EXPECT_FALSE(d.round_ended());
+  EXPECT_FALSE(d.round_ended(now));
   EXPECT_EQ(d.held(), 1u);
 }
 
 TEST_F(destinations_test, a_missing_exchange_of_which_no_row_is_left_is_over_with_the_round) {
   for (const std::int64_t id : {1, 2, 3}) fail(id, "k", verdict::no_exchange);
   ASSERT_EQ(d.held(), 1u);
-  d.round_begins(now);
-  EXPECT_TRUE(d.round_ended());
+  d.round_begins();
+  EXPECT_TRUE(d.round_ended(now));
   EXPECT_EQ(hold_of("e", "k"), nullptr);
 }
 
 TEST_F(destinations_test, a_hold_whose_rows_were_left_out_of_the_round_is_not_over) {
   hold_one();
-  d.round_begins(now);
+  d.round_begins();
   ASSERT_EQ(d.sated(now).size(), 1u);
-  EXPECT_FALSE(d.round_ended());
+  EXPECT_FALSE(d.round_ended(now));
 }
 
 }  // namespace
