@@ -25,7 +25,8 @@ constexpr std::size_t piece = std::size_t{128} * 1024;
 constexpr std::size_t keep_capacity = std::size_t{4} << 20;
 constexpr auto tick_without_heartbeat = 7'500ms;
 constexpr auto young = 1s;  // a channel
-constexpr base::backoff between_channels{10ms, 200ms};
+// Short: while the row is looked for, the others of its destination wait.
+constexpr base::backoff between_channels{10ms, 50ms};
 
 std::string describe(const error_code& e) {
   if (e == asio::error::eof) return "the server closed the connection";

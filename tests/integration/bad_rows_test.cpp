@@ -77,7 +77,9 @@ TEST_F(bad_rows, rows_that_nobody_takes_leave_the_good_ones_alone) {
       without.median, with.median, with.median / without.median, without.p99, with.p99,
       with.p99 / without.p99);
 
-  EXPECT_EQ(count("status = 'sent'"), 2 * rows);
+  EXPECT_TRUE(eventually(30s, [&] { return count("status = 'sent'") == 2 * rows; }))
+      << count("status = 'sent'") << "\n"
+      << relay->log();
   EXPECT_EQ(count("exchange = 'nowhere' AND status IN ('pending', 'deferred')"), bad);
   EXPECT_EQ(count("status = 'dead' AND last_error LIKE 'invalid%CC%'"), bad);
   EXPECT_EQ(count("status = 'dead' AND last_error LIKE 'refused%406%larger than%'"), bad);

@@ -68,14 +68,11 @@ TEST_F(scheduled, rows_go_out_at_their_time_and_not_by_frequent_polling) {
 
 TEST_F(scheduled, a_row_far_away_costs_next_to_no_polls_until_then) {
   start();
+  const double before = relay->metric("outbox_db_polls_total");
   insert(1, {.not_before = "clock_timestamp() + interval '3s'"});
   insert(1, {.not_before = "clock_timestamp() + interval '1 day'"});
-  ASSERT_TRUE(eventually(10s, [&] {
-    return relay->get("/metrics").find("outbox_db_notifications_total 0\n") == std::string::npos;
-  }));
-  const double before = relay->metric("outbox_db_polls_total");
   EXPECT_TRUE(arrive_within(30s, "q", 1)) << relay->log();
-  EXPECT_LE(relay->metric("outbox_db_polls_total") - before, 20);
+  EXPECT_LE(relay->metric("outbox_db_polls_total") - before, 30) << "those of going idle, twice";
   EXPECT_TRUE(eventually(10s, [&] { return count("status = 'sent'") == 1; }));
   EXPECT_EQ(count("status = 'deferred'"), 1);
 }

@@ -133,6 +133,16 @@ TEST_F(relay_test, going_idle_it_holds_the_wake_lock_and_gives_it_back_when_ther
   EXPECT_TRUE(until([&] { return !leadership_.locked; }));
 }
 
+TEST_F(relay_test, a_channel_that_opens_again_is_no_new_connection) {
+  lead();
+  broker_.close(0, doubt::channel_closed, 406, "PRECONDITION_FAILED");
+  broker_.open(0);
+  EXPECT_EQ(metrics_.reconnects_, 0);
+  broker_.close(0);
+  broker_.open(0);
+  EXPECT_EQ(metrics_.reconnects_, 1);
+}
+
 TEST_F(relay_test, rows_of_a_lane_that_closed_go_out_again_when_it_is_open_and_not_before) {
   lead();
   insert();
