@@ -52,15 +52,26 @@ class core_waiting : public core_test {
     lead();
   }
 
-  void answer_empty() {
+  void answer_empty() { answer({}); }
+
+  // Answers a read, if one is asked for: false if not. These are shown to a walk over skipped rows.
+  bool answer(std::vector<outbox::message> below) {
     const auto asked = take<do_read>();
-    if (!asked) return;
-    outbox::read_answer a = answer();
+    if (!asked) return false;
+    outbox::read_answer a;
+    a.epoch = epoch_;
     a.snap = {.xmin = 100, .next_xid = 100};
+    if (asked->request.below) {
+      a.below = std::move(below);
+      ++walks_;
+    }
     a.below_to = asked->request.frontier;
     core_.read_answered(std::move(a), now_);
     poll();
+    return true;
   }
+
+  int walks_ = 0;
 };
 
 TEST_F(core_waiting, a_destination_whose_rows_all_wait_for_others_is_not_looked_into_for_ever) {
@@ -76,22 +87,12 @@ TEST_F(core_waiting, a_destination_whose_rows_all_wait_for_others_is_not_looked_
                        to("b", message(13, "k"))};
   };
   read(behind());
-  int walks = 0;
+  walks_ = 0;
   pass(10s);
-  for (int i = 0; i < 100; ++i) {
-    const auto asked = take<do_read>();
-    if (!asked) break;
-    outbox::read_answer a = answer();
-    a.snap = {.xmin = 100, .next_xid = 100};
-    if (asked->request.below) {
-      ++walks;
-      a.below = behind();
-      a.below_to = asked->request.frontier;
-    }
-    core_.read_answered(std::move(a), now_);
-    poll();
+  for (int i = 0; i < 100 && answer(behind()); ++i) {
   }
-  EXPECT_LE(walks, 3);
+  EXPECT_GE(walks_, 1);
+  EXPECT_LE(walks_, 3);
   const auto next = core_.next_poll();
   EXPECT_TRUE(!next || *next > now_);
 }
