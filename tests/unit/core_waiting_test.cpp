@@ -58,8 +58,7 @@ class core_waiting : public core_test {
   bool answer(std::vector<outbox::message> below) {
     const auto asked = take<do_read>();
     if (!asked) return false;
-    outbox::read_answer a;
-    a.epoch = epoch_;
+    outbox::read_answer a = core_test::answer();
     a.snap = {.xmin = 100, .next_xid = 100};
     if (asked->request.below) {
       a.below = std::move(below);
