@@ -217,7 +217,8 @@ UPDATE "outbox".messages AS m
            AND m.last_error = decided.last_error)
 RETURNING m.id, m.message_id)";
 
-// $1 counted exactly up to here. Everything is a bounded scan of a partial index or a probe of one.
+// $1 counted exactly up to here · $2, $3 where pending rows are looked for: first and last ids,
+// ascending. Everything is a bounded scan of a partial index or a probe of one.
 //
 // Beyond the limit: of the pending rows, those above the last one counted, from their ids (what is
 // there has hardly been touched yet, so nearly every id is a row); of the others what the last
@@ -228,9 +229,13 @@ RETURNING m.id, m.message_id)";
 // Ids follow time closely enough for the first; of the failed ones a thousand are looked at.
 constexpr std::string_view measure_sql = R"(
 WITH pending AS (
-  SELECT count(*) AS rows, max(p.id) AS last
-    FROM (SELECT m.id FROM "outbox".messages AS m
-           WHERE m.status = 'pending' ORDER BY m.id LIMIT $1::bigint + 1) AS p
+  SELECT count(*) AS rows, min(p.id) AS first, max(p.id) AS last
+    FROM (SELECT found.id
+            FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
+           CROSS JOIN LATERAL (SELECT m.id FROM "outbox".messages AS m
+                                WHERE m.status = 'pending' AND m.id BETWEEN range.first AND range.last
+                                ORDER BY m.id LIMIT $1::bigint + 1) AS found
+           LIMIT $1::bigint + 1) AS p
 ), deferred AS (
   SELECT count(*) AS rows
     FROM (SELECT FROM "outbox".messages AS m
@@ -246,8 +251,8 @@ WITH pending AS (
    WHERE x.indrelid = '"outbox".messages'::regclass
 ), oldest AS (
   SELECT least(
-    (SELECT m.created_at FROM "outbox".messages AS m
-      WHERE m.status = 'pending' ORDER BY m.id LIMIT 1),
+    (SELECT m.created_at FROM "outbox".messages AS m, pending
+      WHERE m.status = 'pending' AND m.id = pending.first),
     (SELECT m.due_at FROM "outbox".messages AS m
       WHERE m.status = 'deferred' AND m.due_at <= now() ORDER BY m.due_at LIMIT 1),
     (SELECT min(greatest(f.created_at, f.not_before))

@@ -220,11 +220,12 @@ void pg_store::decide(std::int64_t epoch, std::vector<decision> decisions,
 }
 
 // On the writing lane, so that a lone row is never read late because of it; marks can wait.
-void pg_store::measure(handler<backlog> done) {
+void pg_store::measure(std::vector<id_range> where, handler<backlog> done) {
   impl_->writing_.submit<backlog>(
       "measure",
-      [sql = impl_->sql_](session& db) {
-        return decode_backlog(db.run(sql->measure, exact_count_limit));
+      [sql = impl_->sql_, where = std::move(where)](session& db) {
+        const auto [first, last] = arrays_of(where);
+        return decode_backlog(db.run(sql->measure, exact_count_limit, first, last));
       },
       std::move(done));
 }

@@ -44,7 +44,7 @@ class pg_store final : public store {
   void settle(std::vector<row_ref> rows, handler<std::size_t> done) override;
   void decide(std::int64_t epoch, std::vector<decision> decisions,
               handler<std::vector<row_ref>> done) override;
-  void measure(handler<backlog> done) override;
+  void measure(std::vector<id_range> where, handler<backlog> done) override;
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;
 

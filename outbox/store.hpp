@@ -164,8 +164,10 @@ class store {
   virtual void decide(std::int64_t epoch, std::vector<decision> decisions,
                       handler<std::vector<row_ref>> done) = 0;
 
-  // For the gauges. Bounded cost, whatever the table holds.
-  virtual void measure(handler<backlog> done) = 0;
+  // For the gauges. Pending rows are looked for in these ranges only (ascending, disjoint): while
+  // an old snapshot is held the index keeps what was sent, and to walk over all of that would take
+  // ever longer.
+  virtual void measure(std::vector<id_range> where, handler<backlog> done) = 0;
 
   // Deletes at most `limit` rows sent longer ago than `sent_before`, or dead longer than
   // `dead_before`; answers with their number.

@@ -3,6 +3,7 @@
 #include <boost/assert.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <utility>
 
 namespace outboxd::relay {
@@ -14,6 +15,19 @@ using namespace std::chrono_literals;
 constexpr auto quarantine_patience = 10s;  // then its rows use the other lanes
 constexpr auto quarantine_idle = 60s;      // then it is closed
 
+std::vector<outbox::id_range> joined(std::vector<outbox::id_range> ranges) {
+  std::ranges::sort(ranges, {}, &outbox::id_range::first);
+  std::vector<outbox::id_range> out;
+  for (const outbox::id_range& r : ranges) {
+    if (!out.empty() && r.first - 1 <= out.back().last) {
+      out.back().last = std::max(out.back().last, r.last);
+    } else {
+      out.push_back(r);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 core::core(options opts, std::size_t lanes, std::function<double()> random,
@@ -22,7 +36,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       capacity_(std::max<std::size_t>(least_capacity, 2 * opts.max_in_flight + opts.batch_size)),
       random_(std::move(random)),
       keys_(opts.pipelined),
-      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 8, random_),
+      destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 4, random_),
       window_(lanes, opts.max_in_flight, opts.pipelined),
       wake_(opts.notify, opts.poll_interval) {}
 
@@ -113,7 +127,8 @@ void core::activate(row& r) {
     // A probe takes a way of its own: not while others of its key are on theirs.
     const bool behind_others = r.msg.ordering_key && keys_.in_flight(*r.msg.ordering_key);
     if (behind_others || !destinations_.wait(r)) return send_back(r);
-    rows_.drop_body(r);  // it may wait for long
+    rows_.drop_body(r);  // it may wait for long, and so do those behind it
+    if (r.msg.ordering_key) put_back(keys_.send_back_behind(*r.msg.ordering_key, r.msg.ref.id));
   } else if (r.msg.body_loaded) {
     window_.add(r);
   } else {
@@ -237,7 +252,7 @@ std::optional<time_point> core::next_poll() const {
     sooner(due_at_);
     sooner(sweep_at_);
     sooner(round_at_);
-    sooner(holds_at_);
+    if (!holds_wanted_) sooner(holds_at_);
     if (!skipped_.empty()) sooner(destinations_.hungry_at());
   }
   if (store_retry_at_) {
@@ -275,6 +290,21 @@ std::optional<std::chrono::microseconds> core::oldest_unconfirmed_age(time_point
     oldest = std::max(oldest.value_or(age), age);
   }
   return oldest;
+}
+
+std::vector<outbox::id_range> core::may_be_pending() const {
+  outbox::read_request unread;
+  reader_.ask(unread, 0);
+  std::vector<outbox::id_range> where = std::move(unread.gaps);
+  for (const auto& [ref, r] : rows_.all()) {
+    if (!r->msg.deferred) where.push_back({ref.id, ref.id});
+  }
+  for (const auto& [ref, waiting] : enlisting_) where.push_back({ref.id, ref.id});
+  std::int64_t from = unread.frontier + 1;
+  for (const auto& lowest : {skipped_.lowest(), keys_.lowest_skipped()})
+    from = std::min(from, lowest.value_or(from));
+  where.push_back({from, std::numeric_limits<std::int64_t>::max()});
+  return joined(std::move(where));
 }
 
 bool core::caught_up() const {

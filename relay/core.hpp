@@ -119,6 +119,9 @@ class core {
   std::size_t held_keys() const { return keys_.held(); }
   std::size_t held_destinations() const { return destinations_.held(); }
   std::vector<hold_info> holds() const { return destinations_.holds(); }
+  // Where pending rows may be, and nowhere else as far as is known: in memory, skipped, in gaps or
+  // above the frontier. Ascending, disjoint.
+  std::vector<outbox::id_range> may_be_pending() const;
   // Everything committed that is due has been read and is in memory or written back.
   bool caught_up() const;
   // Age of the oldest row in memory that is not confirmed, by the database's clock.
@@ -173,7 +176,8 @@ class core {
   void heed(const outbox::wake::advice& a, time_point now);
   void start_over(time_point now);
   void sweep(time_point now);
-  void ask_for_holds();
+  void ask_for_holds(time_point now);
+  void look_at_holds(time_point at);
   void learn_holds(const std::vector<outbox::failed_row>& page, time_point now);
   void let_go_of_others();
   void written(row& r);
@@ -218,6 +222,7 @@ class core {
   key_filter overflow_, overflow_next_;  // keys of failed rows that are too many to be remembered
   std::uint64_t overflow_salt_ = 0;
   std::optional<time_point> holds_at_;
+  time_point holds_asked_at_{}, holds_not_before_{};
 
   // Reading.
   std::optional<outbox::read_request> read_out_;

@@ -35,7 +35,7 @@ void core::start_over(time_point now) {
   keys_.restart();
   skipped_.restart();
   holds_known_ = false;
-  ask_for_holds();
+  ask_for_holds(now);
   loading_.clear();  // what that answer leaves out may be there again
   read_is_stale_ = read_out_.has_value();
   read_all_ = false;
@@ -47,12 +47,12 @@ void core::start_over(time_point now) {
 void core::sweep(time_point now) {
   sweep_at_ = now + sweep_interval;
   skipped_.look_everywhere();
-  ask_for_holds();
+  ask_for_holds(now);
 }
 
 void core::notified(time_point now) {
   read_at_ = now;
-  if (dead_holds_ > 0) holds_at_ = now;  // an operator may have decided
+  if (dead_holds_ > 0) look_at_holds(now);  // an operator may have decided
 }
 
 void core::wake_lock_answered(const base::result<bool>& got, time_point now) {
@@ -212,7 +212,7 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
   skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
   if (complete && to >= request.frontier) {
     skipped_.end_round();
-    if (destinations_.round_ended()) skipped_.look_again();
+    if (destinations_.round_ended(now)) skipped_.look_again();
   }
   return found;
 }
@@ -240,7 +240,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
     if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
     if (answer.has_error()) store_failed(answer.error(), now);
-    read_at_ = replaced ? now + opts_.poll_interval : now;
+    if (replaced) store_retry_at_ = now + 100ms;  // nothing to do until we hear of it
+    read_at_ = now;
     return;
   }
   store_worked();
@@ -345,7 +346,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
 
   const bool may_ask = leading() && !draining_ && !store_retry_at_;
   if (may_ask && sweep_at_ && *sweep_at_ <= now && holds_known_) sweep(now);
-  if (may_ask && holds_at_ && *holds_at_ <= now && !holds_wanted_) ask_for_holds();
+  if (may_ask && holds_at_ && *holds_at_ <= now && !holds_wanted_) ask_for_holds(now);
   if (round_at_ && *round_at_ <= now) {
     round_at_.reset();
     skipped_.look_again();

@@ -118,7 +118,7 @@ void core::decision_made(row& r, bool done, bool outdated, time_point now,
     due_at_ = std::min(due_at_.value_or(time_point::max()), now + r.decision->retry_in);
   if (blocks) {
     ++dead_holds_;
-    if (!holds_at_) holds_at_ = now + dead_holds_interval;
+    look_at_holds(now + dead_holds_interval);
   }
   if (r.msg.ordering_key && !r.unordered) {
     // A decision that changed nothing was overtaken by somebody else's: the row is read again and
@@ -169,8 +169,9 @@ void core::poll_write(std::vector<action>& todo) {
 
 // ---- rows that have failed ----
 
-void core::ask_for_holds() {
+void core::ask_for_holds(time_point now) {
   holds_wanted_ = true;
+  holds_asked_at_ = now;
   holds_are_stale_ = holds_out_;
   holds_after_ = 0;
   holds_at_.reset();
@@ -190,7 +191,10 @@ void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& fa
                          time_point now) {
   holds_out_ = false;
   const bool stale = std::exchange(holds_are_stale_, false);
-  if (failed.has_error()) return store_failed(failed.error(), now);
+  if (failed.has_error()) {
+    ask_for_holds(now);  // what was written meanwhile is not remembered for ever
+    return store_failed(failed.error(), now);
+  }
   store_worked();
   if (stale || !leading()) return;
   learn_holds(*failed, now);
@@ -202,10 +206,16 @@ void core::failed_loaded(const base::result<std::vector<outbox::failed_row>>& fa
   if (listed_.size() < failed_rows_remembered) let_go_of_others();
   std::swap(overflow_, overflow_next_);
   dead_holds_ = dead_listed_;
-  if (dead_holds_ > 0 || !overflow_.empty()) holds_at_ = now + dead_holds_interval;
+  // Where they are so many that reading them takes long, they are read more rarely.
+  holds_not_before_ = now + 9 * (now - holds_asked_at_);
+  if (dead_holds_ > 0 || !overflow_.empty()) look_at_holds(now + dead_holds_interval);
   if (std::exchange(holds_known_, true)) return;
   read_at_ = now;
   if (!holds_at_) holds_at_ = now + last_words;
+}
+
+void core::look_at_holds(time_point at) {
+  holds_at_ = std::max(holds_not_before_, std::min(holds_at_.value_or(at), at));
 }
 
 void core::learn_holds(const std::vector<outbox::failed_row>& page, time_point now) {

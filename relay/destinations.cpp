@@ -98,7 +98,9 @@ hold* destinations::hold_of(const outbox::message& m) {
 // ---- waiting to be a probe ----
 
 bool destinations::may_wait(const hold& h, const outbox::message& m) const {
-  if (h.pool.size() >= waiting_per_hold || waiting_ >= waiting_at_most_) return false;
+  // Kept free for those that have none: their destinations would never be asked.
+  const std::size_t spare = h.pool.empty() ? 0 : waiting_at_most_ / 2;
+  if (h.pool.size() >= waiting_per_hold || waiting_ + spare >= waiting_at_most_) return false;
   return h.silent || (m.ref.id > h.after && (!h.only_fresh || m.attempts == 0));
 }
 
@@ -141,7 +143,8 @@ bool destinations::failed(row& r, verdict what, const std::string& reason, time_
     forget(r);
     return true;
   }
-  count(s, r.msg.ref, what, reason, now);
+  // A row that failed before and fails again says nothing new of a destination where others go.
+  if (r.msg.attempts == 0 || s.confirmed == 0) count(s, r.msg.ref, what, reason, now);
   return false;
 }
 
@@ -211,6 +214,8 @@ void destinations::begin_site(site& s, const std::string& reason, time_point now
   exchange_site& e = *s.exchange;
   if (e.held_sites++ == 0) e.confirmed_at_first_hold = e.confirmed;
   begin(s.held, {e.name, s.routing_key}, reason, now);
+  // Those before the last one that went have been tried, or wait for others.
+  s.held->after = s.last_good;
   // One hold for all of them; unless some routing keys of the exchange do work.
   if (e.held_sites > holds_of_an_exchange && e.confirmed == e.confirmed_at_first_hold)
     begin_exchange(e, reason, now);
@@ -256,6 +261,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   ++s.confirmed;
   ++e.confirmed;
   s.trusted = true;
+  s.last_good = r.msg.ref.id;
   s.failed.clear();
   e.failed.clear();
   if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;
@@ -275,7 +281,7 @@ std::vector<row*> destinations::succeeded(row& r) {
 // ---- probes ----
 
 std::chrono::milliseconds destinations::pause(const hold& h) const {
-  const auto pause = backoff_.after(h.shown.probes + 1, random_());
+  const auto pause = backoff_.after(h.shown.probes + h.in_vain + 1, random_());
   return h.silent ? pause : std::min(pause, longest_pause);
 }
 
@@ -304,6 +310,7 @@ std::vector<row*> destinations::take_probes(time_point now) {
     h->pool.erase(h->pool.begin());
     --waiting_;
     h->probing->probe = true;
+    h->in_vain = 0;
     h->after = h->probing->msg.ref.id;
     probes.push_back(h->probing);
   }
@@ -329,13 +336,19 @@ void destinations::round_begins() {
   }
 }
 
-bool destinations::round_ended() {
+bool destinations::round_ended(time_point now) {
   const std::size_t held = holds_.size();
   for (hold* h : holds_) {
     if (h->probing != nullptr || !h->pool.empty() || h->left_out) continue;
+    const bool all_had_a_chance = h->silent || (h->after == 0 && !h->only_fresh);
     h->only_fresh = h->after != 0 || !h->only_fresh;
     h->after = 0;
+    // Its rows are there, but wait for others of their keys: the next round would not help.
+    if (!all_had_a_chance || h->shown.next_probe > now) continue;
+    ++h->in_vain;
+    h->shown.next_probe = now + pause(*h);
   }
+  find_next_probe();
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };

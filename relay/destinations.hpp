@@ -38,6 +38,7 @@ struct hold {
   std::int64_t after = 0;
   bool only_fresh = true;
   bool left_out = false;  // of the round, in part
+  int in_vain = 0;        // how often none of its rows could be a probe
 };
 
 struct exchange_site {
@@ -58,6 +59,7 @@ struct site {
   std::string routing_key;
   std::size_t rows = 0;                 // in memory, not confirmed
   std::uint64_t confirmed = 0;          // so far
+  std::int64_t last_good = 0;           // the row that was confirmed last
   std::vector<outbox::row_ref> failed;  // different ones, without a success since
   std::unique_ptr<hold> held;
 
@@ -121,7 +123,7 @@ class destinations {
   // A walk over all skipped rows begins, or is over: a hold for which it found none is over, too.
   // True: there was such a one.
   void round_begins();
-  bool round_ended();
+  bool round_ended(time_point now);
 
   void reset();
 

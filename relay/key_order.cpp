@@ -255,6 +255,12 @@ void key_order::answered(const outbox::scan& asked, std::int64_t to, bool all) {
   }
 }
 
+std::optional<std::int64_t> key_order::lowest_skipped() const {
+  std::optional<std::int64_t> lowest;
+  for (const auto& [key, k] : keys_) lowest = lower(lowest, lower(k.skipped, k.asked));
+  return lowest;
+}
+
 void key_order::restart() {
   ripe_.clear();
   for (auto it = keys_.begin(); it != keys_.end();) {

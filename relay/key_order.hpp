@@ -84,6 +84,9 @@ class key_order {
   // The lead is gone: only what is in flight stays.
   void reset();
 
+  // No row that was skipped on a key's account has a lower id. Looks at every key.
+  std::optional<std::int64_t> lowest_skipped() const;
+
   bool has_ripe() const { return !ripe_.empty(); }
   std::size_t held() const { return held_; }
   // Failed rows that are remembered one by one.

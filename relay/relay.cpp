@@ -4,6 +4,7 @@
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
+#include <limits>
 #include <random>
 #include <utility>
 
@@ -19,6 +20,8 @@ namespace {
 constexpr auto housekeeping_interval = 1s;
 constexpr auto measure_idle = 15s;    // the gauges, when nothing waits
 constexpr auto measure_waiting = 5s;  // and when something does
+constexpr auto measure_all = 10min;   // over the whole table, whatever the core knows
+constexpr outbox::id_range whole_table{1, std::numeric_limits<std::int64_t>::max()};
 constexpr auto purge_interval = 10s;
 constexpr std::size_t purge_rows = 1'000;
 constexpr auto close_limit = 2s;  // for the broker's answer to our goodbye
@@ -158,7 +161,10 @@ void relay::impl::keep_house() {
     const bool waiting = !backlog_ || backlog_->oldest_due_age || core_.rows_in_memory() > 0;
     if (!measuring_ && now - measured_at_ >= (waiting ? measure_waiting : measure_idle)) {
       measuring_ = true;
-      store_.measure(then(&impl::on_measured));
+      const bool all = now >= measure_all_at_;
+      if (all) measure_all_at_ = now + measure_all;
+      store_.measure(all ? std::vector{whole_table} : core_.may_be_pending(),
+                     then(&impl::on_measured));
     }
     if (!purging_ && now >= purge_at_) {
       purging_ = true;

@@ -107,7 +107,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   std::string store_detail_;
 
   std::optional<outbox::backlog> backlog_;
-  time_point measured_at_{}, purge_at_{};
+  time_point measured_at_{}, measure_all_at_{}, purge_at_{};
   bool measuring_ = false, purging_ = false;
 
   boost::asio::steady_timer poll_timer_, housekeeping_, drain_timer_;

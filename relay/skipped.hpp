@@ -34,6 +34,11 @@ class skipped_rows {
   }
 
   bool empty() const { return !now_.lowest && !later_.lowest; }
+  // No skipped row has a lower id.
+  std::optional<std::int64_t> lowest() const {
+    if (!now_.lowest || !later_.lowest) return now_.lowest ? now_.lowest : later_.lowest;
+    return std::min(*now_.lowest, *later_.lowest);
+  }
 
   // Something has changed: what was skipped may go now. Starts a round, or another one after the
   // one that runs.

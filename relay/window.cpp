@@ -129,6 +129,13 @@ void window::unpark(site& s) {
 
 // ---- going ----
 
+// Without the quarantine it is the first lane that is open: another may never be.
+bool window::takes_failed(lane_id id) const {
+  if (id == quarantine() || !without_quarantine_) return id == quarantine();
+  return std::none_of(lanes_.begin(), lanes_.begin() + static_cast<std::ptrdiff_t>(id),
+                      [](const lane_state& l) { return l.open; });
+}
+
 row* window::first_failed(const lane_state& lane) {
   if (!suspects_.empty()) return lane.in_flight == 0 ? *suspects_.begin() : nullptr;
   return lane.in_flight < quarantine_window ? first_of(failed_) : nullptr;

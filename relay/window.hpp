@@ -55,9 +55,7 @@ class window {
   };
 
   lane_id quarantine() const { return lanes_.size() - 1; }
-  bool takes_failed(lane_id id) const {
-    return id == quarantine() || (without_quarantine_ && id == 0);
-  }
+  bool takes_failed(lane_id id) const;
   rows_by_id& line_for(const row& r);
   std::size_t share_of(const site& s) const;
   row* first_of(rows_by_id& line);

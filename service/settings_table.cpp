@@ -57,7 +57,7 @@ constexpr std::array table{
             .lowest = 1,
             .highest = 64,
             .group = connections,
-            .sentence = "AMQP connections; a key always uses the same one."},
+            .sentence = "AMQP connections; one more is open while rows that failed need it."},
 
     setting{.name = "OUTBOX_BATCH_SIZE",
             .where = &s::batch_size,
@@ -103,7 +103,8 @@ constexpr std::array table{
             .group = failures,
             .sentence =
                 "A connection whose oldest message is unconfirmed for longer is given up and "
-                "its rows are sent again; time while the broker is blocked does not count."},
+                "its rows are sent again; the destination of that message is held. Time while the "
+                "broker is blocked does not count."},
     setting{.name = "OUTBOX_RETRY_MIN",
             .where = &s::retry_min,
             .default_value = "500ms",
@@ -118,7 +119,9 @@ constexpr std::array table{
             .lowest = 10,
             .highest = day,
             .group = failures,
-            .sentence = "Longest pause of such a row."},
+            .sentence =
+                "Longest pause of such a row; a destination that is held is asked every 10 s at "
+                "least, unless it keeps silent."},
     setting{
         .name = "OUTBOX_GIVE_UP_AFTER",
         .where = &s::give_up_after,

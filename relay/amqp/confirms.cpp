@@ -8,6 +8,7 @@ namespace outboxd::relay::amqp {
 namespace {
 
 constexpr std::size_t uuid_text_size = 36;
+constexpr std::size_t many_settled = 1'024;
 
 std::optional<boost::uuids::uuid> parse_uuid(std::string_view text) {
   if (text.size() != uuid_text_size) return std::nullopt;
@@ -34,35 +35,49 @@ bool confirms::nack(delivery_tag tag, bool multiple, std::vector<outcome>& out) 
   return settle(tag, multiple, verdict::nacked, out);
 }
 
-bool confirms::is_open(delivery_tag tag) const {
-  return tag >= first_tag_ && tag < end_tag() &&
-         !slots_[static_cast<std::size_t>(tag - first_tag_)].settled;
+confirms::slot* confirms::open_slot(delivery_tag tag) {
+  if (tag < first_tag_) {
+    const auto it = stragglers_.find(tag);
+    return it == stragglers_.end() ? nullptr : &it->second;
+  }
+  if (tag >= end_tag()) return nullptr;
+  slot& s = slots_[static_cast<std::size_t>(tag - first_tag_)];
+  return s.settled ? nullptr : &s;
 }
 
-// Each tag is settled once and leaves the deque once: a run of confirms costs what was published,
+std::vector<delivery_tag> confirms::open_tags(delivery_tag last) const {
+  std::vector<delivery_tag> tags;
+  for (const auto& [tag, s] : stragglers_)
+    if (tag <= last) tags.push_back(tag);
+  for (delivery_tag tag = first_tag_; tag <= last; ++tag)
+    if (!slots_[static_cast<std::size_t>(tag - first_tag_)].settled) tags.push_back(tag);
+  return tags;
+}
+
+// Each tag is settled once and leaves memory once: a run of confirms costs what was published,
 // however the broker groups it.
 bool confirms::settle(delivery_tag tag, bool multiple, verdict what, std::vector<outcome>& out) {
   const bool everything = multiple && tag == 0;
-  if (!everything && !is_open(tag)) return false;
+  if (!everything && open_slot(tag) == nullptr) return false;
   if (multiple) {
-    const delivery_tag last = everything ? end_tag() - 1 : tag;
-    for (delivery_tag t = first_tag_; t <= last; ++t)
-      if (!at(t).settled) settle_one(t, what, out);
+    for (const delivery_tag t : open_tags(everything ? end_tag() - 1 : tag))
+      settle_one(t, what, out);
   } else {
     settle_one(tag, what, out);
   }
-  drop_settled_front();
+  forget_settled();
   return true;
 }
 
 void confirms::settle_one(delivery_tag tag, verdict what, std::vector<outcome>& out) {
   out.push_back(outcome_of(tag, what));
-  at(tag).settled = true;
+  open_slot(tag)->settled = true;
+  if (tag < first_tag_) stragglers_.erase(tag);
   --unconfirmed_;
 }
 
 outcome confirms::outcome_of(delivery_tag tag, verdict what) {
-  const slot& s = at(tag);
+  const slot& s = *open_slot(tag);
   outcome o;
   o.ref = s.row;
   o.what = what;
@@ -77,11 +92,17 @@ outcome confirms::outcome_of(delivery_tag tag, verdict what) {
   return o;
 }
 
-void confirms::drop_settled_front() {
+void confirms::forget_settled() {
   while (!slots_.empty() && slots_.front().settled) {
     slots_.pop_front();
     ++first_tag_;
   }
+  if (slots_.size() < 2 * unconfirmed_ + many_settled) return;
+  for (const slot& s : slots_) {
+    if (!s.settled) stragglers_.emplace_hint(stragglers_.end(), first_tag_, s);
+    ++first_tag_;
+  }
+  slots_.clear();
 }
 
 // A scan over what is in flight, and only when something is returned: an index by message_id would
@@ -90,9 +111,9 @@ bool confirms::returned(std::string_view message_id, int code, std::string_view 
   const auto id = parse_uuid(message_id);
   if (!id) return false;
   bool found = false;
-  for (delivery_tag tag = first_tag_; tag < end_tag(); ++tag) {
-    slot& s = at(tag);
-    if (s.settled || s.row.message_id != *id) continue;
+  for (const delivery_tag tag : open_tags(end_tag() - 1)) {
+    slot& s = *open_slot(tag);
+    if (s.row.message_id != *id) continue;
     s.returned = true;
     returns_[tag] = {code, std::string(text)};
     found = true;
@@ -101,13 +122,13 @@ bool confirms::returned(std::string_view message_id, int code, std::string_view 
 }
 
 std::optional<confirms::time_point> confirms::oldest() const {
+  if (!stragglers_.empty()) return stragglers_.begin()->second.published;
   if (slots_.empty()) return std::nullopt;
   return slots_.front().published;
 }
 
 void confirms::abandon(doubt why, int code, std::string_view text, std::vector<outcome>& out) {
-  for (delivery_tag tag = first_tag_; tag < end_tag(); ++tag) {
-    if (at(tag).settled) continue;
+  for (const delivery_tag tag : open_tags(end_tag() - 1)) {
     outcome o = outcome_of(tag, verdict::unknown);
     if (o.what == verdict::unknown) {
       o.why = why;

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -40,6 +41,8 @@ class confirms {
   // When the oldest unconfirmed message was published.
   std::optional<time_point> oldest() const;
   std::size_t unconfirmed() const { return unconfirmed_; }
+  // Messages that take memory: not many more than the unconfirmed ones.
+  std::size_t remembered() const { return slots_.size() + stragglers_.size(); }
 
   // The channel is gone: everything unconfirmed becomes unknown, lowest tag first. A message that
   // was returned and whose ack was lost is `returned`: the broker did not keep it. The next publish
@@ -61,13 +64,15 @@ class confirms {
   bool settle(delivery_tag tag, bool multiple, verdict what, std::vector<outcome>& out);
   void settle_one(delivery_tag tag, verdict what, std::vector<outcome>& out);
   outcome outcome_of(delivery_tag tag, verdict what);
-  void drop_settled_front();
-  bool is_open(delivery_tag tag) const;
+  void forget_settled();
+  slot* open_slot(delivery_tag tag);
+  std::vector<delivery_tag> open_tags(delivery_tag last) const;
   delivery_tag end_tag() const { return first_tag_ + slots_.size(); }
-  slot& at(delivery_tag tag) { return slots_[static_cast<std::size_t>(tag - first_tag_)]; }
 
-  std::deque<slot> slots_;      // from the oldest unconfirmed to the newest published
-  delivery_tag first_tag_ = 1;  // of slots_.front()
+  // One that is confirmed much later than those behind it must not keep these in memory.
+  std::map<delivery_tag, slot> stragglers_;  // unconfirmed, before all others
+  std::deque<slot> slots_;                   // up to the newest published
+  delivery_tag first_tag_ = 1;               // of slots_.front()
   std::size_t unconfirmed_ = 0;
   std::unordered_map<delivery_tag, return_reason> returns_;  // of unconfirmed slots
 };

@@ -6,6 +6,8 @@
 #include <gtest/gtest.h>
 #include <boost/asio/io_context.hpp>
 
+#include <limits>
+
 #include "tests/support/outbox_database.hpp"
 #include "tests/support/run_until.hpp"
 #include "tests/support/servers.hpp"
@@ -59,8 +61,9 @@ class pg_store_test : public testing::Test {
       s.decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}}, done);
     });
   }
-  base::result<outbox::backlog> measure(outbox::pg_store& s) {
-    return answer_of<outbox::backlog>([&](auto done) { s.measure(done); });
+  static constexpr auto last_id = std::numeric_limits<std::int64_t>::max();
+  base::result<outbox::backlog> measure(outbox::pg_store& s, std::int64_t from = 1) {
+    return answer_of<outbox::backlog>([&](auto done) { s.measure({{from, last_id}}, done); });
   }
 
   outbox::row_ref insert(const outbox::message& row) {
@@ -253,6 +256,36 @@ TEST_F(pg_store_test, the_backlog_is_counted_up_to_a_hundred_thousand_and_estima
       "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
       "generate_series(1, 5000)");
   EXPECT_EQ(measure(*s).value().pending, 105000);
+}
+
+// Counted by the server: the entries of the index that were visited. Its sessions tell at their end
+// at the latest.
+TEST_F(pg_store_test, measuring_does_not_walk_over_what_was_sent_while_a_snapshot_is_held) {
+  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
+  pqxx::connection connection(db_.url());
+  pqxx::work snapshot(connection);
+  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
+  db_.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+      "generate_series(1, 5000)");
+  db_.run("UPDATE \"outbox\".messages SET status = 'sent', sent_at = now()");
+  const auto waiting = insert(text_row("a"));
+  const auto sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outboxd'";
+  const auto visits = [&](std::int64_t from) {
+    const auto count =
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'messages_pending'";
+    const auto before = std::stoll(db_.value(count));
+    {
+      const auto s = store();
+      EXPECT_EQ(measure(*s, from).value().pending, 1);
+    }
+    EXPECT_TRUE(run_until(context_, 30s, [&] { return db_.value(sessions) == "0"; }));
+    return std::stoll(db_.value(count)) - before;
+  };
+  EXPECT_GE(visits(1), 5000);
+  EXPECT_LT(visits(waiting.id), 10);
+  snapshot.commit();
 }
 
 TEST_F(pg_store_test, stop_answers_everything) {

@@ -130,12 +130,19 @@ TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
 }
 
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {
-  const auto plan = plan_of(sql_.measure, "100000");
+  const auto plan = plan_of(sql_.measure, "100000, '{1,500}', '{10,9223372036854775807}'");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_dead"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_failed"));
   EXPECT_THAT(plan, testing::Not(testing::ContainsRegex("Seq Scan on messages")));
+}
+
+TEST_P(store_plans, measuring_looks_at_no_more_rows_than_its_limits) {
+  // A hundred and one of each kind, the last pending row, the oldest that is pending and that is
+  // due, and a thousand that have failed.
+  EXPECT_LE(visited_by(sql_.measure, "100, '{1,500}', '{10,9223372036854775807}'"),
+            3 * 101 + 3 + 1000);
 }
 
 TEST_P(store_plans, writing_goes_by_primary_key_in_the_order_of_its_arrays) {

@@ -45,6 +45,11 @@ row_status status_after(const outbox::decision& d) {
   return d.what == outbox::fate::dead ? row_status::dead : row_status::deferred;
 }
 
+bool lies_in(const std::vector<outbox::id_range>& ranges, std::int64_t id) {
+  return std::ranges::any_of(
+      ranges, [id](const outbox::id_range& r) { return r.first <= id && id <= r.last; });
+}
+
 bool goes_to(const message& m, const outbox::destination& d) {
   return m.exchange == d.exchange && (!d.routing_key || m.routing_key == *d.routing_key);
 }
@@ -197,10 +202,7 @@ outbox::read_answer memory_store::run_read(const outbox::read_request& request) 
   const auto is_open = [](const memory_row& row) { return row.status == row_status::pending; };
   answer.rows = select(request.limit, [&](const memory_row& row) {
     const auto id = row.data.ref.id;
-    return is_open(row) && (id > request.frontier ||
-                            std::ranges::any_of(request.gaps, [id](const outbox::id_range& gap) {
-                              return gap.first <= id && id <= gap.last;
-                            }));
+    return is_open(row) && (id > request.frontier || lies_in(request.gaps, id));
   });
   if (request.below) run_scan(*request.below, request.frontier, answer);
   run_deferred(request, answer);
@@ -342,28 +344,27 @@ bool memory_store::is_decided(const outbox::decision& d) const {
          row->last_error == d.last_error.substr(0, last_error_limit);
 }
 
-outbox::backlog memory_store::run_measure() const {
+outbox::backlog memory_store::run_measure(const std::vector<outbox::id_range>& where) const {
   outbox::backlog b;
-  b.pending = static_cast<std::int64_t>(count(row_status::pending));
   b.deferred = static_cast<std::int64_t>(count(row_status::deferred));
   b.dead = static_cast<std::int64_t>(count(row_status::dead));
   std::optional<time_point> oldest;
   for (const auto& [id, row] : rows_) {
+    const bool pending = row.status == row_status::pending && visible(row) && lies_in(where, id);
     const bool failed = row.status == row_status::deferred && row.data.attempts > 0;
     const bool due = row.status == row_status::deferred && *row.due_at <= now_;
-    if (!visible(row) || (row.status != row_status::pending && !failed && !due)) continue;
+    if (pending) ++b.pending;
+    if (!visible(row) || (!pending && !failed && !due)) continue;
     const auto written = row.data.created_at;
-    const auto since = row.status == row_status::pending
-                           ? written
-                           : std::max(written, row.not_before.value_or(written));
+    const auto since = pending ? written : std::max(written, row.not_before.value_or(written));
     oldest = std::min(oldest.value_or(since), since);
   }
   if (oldest) b.oldest_due_age = duration_cast<microseconds>(now_ - *oldest);
   return b;
 }
 
-void memory_store::measure(handler<outbox::backlog> done) {
-  answer<outbox::backlog>("measure", std::move(done), [&] { return run_measure(); });
+void memory_store::measure(std::vector<outbox::id_range> where, handler<outbox::backlog> done) {
+  answer<outbox::backlog>("measure", std::move(done), [&] { return run_measure(where); });
 }
 
 void memory_store::purge(milliseconds sent_before, milliseconds dead_before, std::size_t limit,

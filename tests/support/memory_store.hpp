@@ -71,7 +71,7 @@ class memory_store final : public outbox::store {
   void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override;
   void decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
               handler<std::vector<outbox::row_ref>> done) override;
-  void measure(handler<outbox::backlog> done) override;
+  void measure(std::vector<outbox::id_range> where, handler<outbox::backlog> done) override;
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;
 
@@ -95,7 +95,7 @@ class memory_store final : public outbox::store {
   void run_deferred(const outbox::read_request& request, outbox::read_answer& answer) const;
   memory_row* undecided_row(const outbox::decision& d);
   bool is_decided(const outbox::decision& d) const;
-  outbox::backlog run_measure() const;
+  outbox::backlog run_measure(const std::vector<outbox::id_range>& where) const;
 
   boost::asio::any_io_executor executor_;
   std::map<std::int64_t, memory_row> rows_;

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -36,6 +37,8 @@ inline std::vector<std::string> bodies(const std::vector<outbox::message>& rows)
 class store_contract : public testing::TestWithParam<harness_factory> {
  protected:
   store_contract() : world_(GetParam()()) {}
+
+  static constexpr auto last_id = std::numeric_limits<std::int64_t>::max();
 
   store_harness& world() { return *world_; }
 
@@ -96,8 +99,10 @@ class store_contract : public testing::TestWithParam<harness_factory> {
                [&](auto done) { world_->subject().decide(epoch, decisions, done); })
         .value();
   }
-  outbox::backlog measure() {
-    return answer_of<outbox::backlog>([&](auto done) { world_->subject().measure(done); }).value();
+  outbox::backlog measure(std::vector<outbox::id_range> where = {{1, last_id}}) {
+    return answer_of<outbox::backlog>(
+               [&](auto done) { world_->subject().measure(std::move(where), done); })
+        .value();
   }
   std::size_t purge(std::chrono::milliseconds sent, std::chrono::milliseconds died,
                     std::size_t limit = 1000) {

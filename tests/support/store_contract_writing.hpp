@@ -178,6 +178,20 @@ TEST_P(store_contract, the_backlog_counts_each_kind) {
   EXPECT_EQ(b.dead, 1);
 }
 
+TEST_P(store_contract, pending_rows_are_counted_where_they_are_said_to_be) {
+  std::vector<std::int64_t> rows;
+  for (int i = 0; i < 6; ++i) {
+    rows.push_back(world().insert(text_row("p")).id);
+    world().grow_older(1h);
+  }
+  EXPECT_EQ(measure({{rows[1], rows[2]}, {rows[4], last_id}}).pending, 4);
+  EXPECT_LT(measure({{rows[1], rows[2]}, {rows[4], last_id}}).oldest_due_age.value(), 5h + 1min);
+  EXPECT_EQ(measure({{rows[5], rows[5]}}).pending, 1);
+  EXPECT_EQ(measure({{rows[5] + 1, last_id}}).pending, 0);
+  EXPECT_FALSE(measure({{rows[5] + 1, last_id}}).oldest_due_age.has_value());
+  EXPECT_EQ(measure({}).pending, 0);
+}
+
 TEST_P(store_contract, the_oldest_age_is_that_of_a_row_that_should_be_out) {
   const auto scheduled = world().insert(text_row("scheduled"), world().now() + 1h);
   world().grow_older(10min);

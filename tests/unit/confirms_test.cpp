@@ -14,6 +14,7 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
+using namespace std::chrono_literals;
 
 constexpr confirms::time_point start{};
 
@@ -346,6 +347,29 @@ TEST(confirms, agrees_with_a_naive_model_over_random_conversations) {
       }
     }
   }
+}
+
+TEST(confirms, a_message_that_is_never_confirmed_does_not_keep_those_behind_it_in_memory) {
+  channel c(1);
+  for (std::int64_t id = 2; id <= 100'000; ++id) {
+    c.publish(id);
+    if (id % 1'000 == 0) continue;
+    ASSERT_TRUE(c.ack(static_cast<delivery_tag>(id)));
+  }
+  EXPECT_LE(c.tracker.remembered(), 2'500u);
+  EXPECT_EQ(c.tracker.unconfirmed(), 101u);
+  EXPECT_EQ(c.tracker.oldest(), start + 1s);
+  EXPECT_FALSE(c.ack(5'001)) << "settled long ago";
+  EXPECT_TRUE(c.tracker.returned(message_id(1'000), 312, "NO_ROUTE"));
+  EXPECT_TRUE(c.nack(2'000));
+  EXPECT_FALSE(c.ack(2'000));
+  EXPECT_TRUE(c.ack(90'000, true));
+  EXPECT_EQ(c.with(verdict::returned), range(1'000, 1'000));
+  EXPECT_EQ(c.with(verdict::nacked), range(2'000, 2'000));
+  EXPECT_EQ(c.tracker.unconfirmed(), 10u);
+  c.tracker.abandon(doubt::connection_lost, 0, "", c.out);
+  EXPECT_EQ(c.with(verdict::unknown), range(91'000, 100'000, 1'000));
+  EXPECT_EQ(c.out.size(), 100'000u);
 }
 
 }  // namespace

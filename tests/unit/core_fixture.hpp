@@ -24,11 +24,27 @@ inline outbox::message message(std::int64_t id, std::optional<std::string> key =
   return m;
 }
 
+inline outbox::message to(std::string routing_key, outbox::message m) {
+  m.routing_key = std::move(routing_key);
+  return m;
+}
+
 class core_test : public testing::Test {
  protected:
-  core_test() {
+  core_test() { open_lanes(); }
+
+  void open_lanes() {
     core_.lane_opened(0);
     core_.lane_opened(quarantine);
+  }
+
+  // Another core, that leads.
+  void start_anew(const options& o, std::size_t least_capacity = 1'024) {
+    todo_.clear();
+    core_ = core(
+        o, 1, [] { return 0.5; }, least_capacity);
+    open_lanes();
+    lead();
   }
 
   void lead(std::int64_t epoch = 7) {
@@ -46,7 +62,7 @@ class core_test : public testing::Test {
   std::optional<Action> take() {
     for (auto it = todo_.begin(); it != todo_.end(); ++it) {
       if (auto* a = std::get_if<Action>(&*it)) {
-        Action taken = std::move(*a);
+        std::optional<Action> taken(std::move(*a));
         todo_.erase(it);
         return taken;
       }
@@ -58,6 +74,13 @@ class core_test : public testing::Test {
     std::vector<std::int64_t> ids;
     while (auto p = take<do_publish>()) ids.push_back(p->what->msg.ref.id);
     return ids;
+  }
+
+  // Of a read under our own lead, so far without rows.
+  outbox::read_answer answer() const {
+    outbox::read_answer a;
+    a.epoch = epoch_;
+    return a;
   }
 
   // Answers the read that is asked for.
@@ -83,6 +106,50 @@ class core_test : public testing::Test {
     a.below = std::move(rows);
     a.below_to = asked->request.frontier;
     core_.read_answered(std::move(a), now_);
+    poll();
+  }
+
+  // Answers the request for bodies: all of them, small ones.
+  std::vector<std::int64_t> load() {
+    std::vector<std::int64_t> ids;
+    const auto asked = take<do_load_bodies>();
+    if (!asked) return ids;
+    std::vector<outbox::loaded_body> bodies;
+    for (const outbox::row_ref& ref : asked->rows) {
+      ids.push_back(ref.id);
+      bodies.push_back({ref, "{}", std::nullopt});
+    }
+    core_.bodies_loaded(std::move(bodies), now_);
+    poll();
+    return ids;
+  }
+
+  // Answers decisions, and those that follow: all of them are made.
+  std::vector<outbox::decision> decide() {
+    std::vector<outbox::decision> made;
+    while (const auto d = take<do_decide>()) {
+      std::vector<outbox::row_ref> refs;
+      for (const outbox::decision& one : d->decisions) {
+        made.push_back(one);
+        refs.push_back(one.ref);
+      }
+      core_.decided(std::move(refs), now_);
+      poll();
+    }
+    return made;
+  }
+
+  // The first three rows of a table: their destination is held.
+  void hold(const std::string& routing_key) {
+    read({to(routing_key, message(1)), to(routing_key, message(2)), to(routing_key, message(3))});
+    ASSERT_THAT(published(), testing::ElementsAre(1, 2, 3));
+    for (const std::int64_t id : {1, 2, 3}) lands(id, verdict::returned, doubt::none, 312);
+    ASSERT_EQ(core_.held_destinations(), 1u);
+  }
+
+  // Another read, although nothing says so.
+  void wake() {
+    core_.notified(now_);
     poll();
   }
 

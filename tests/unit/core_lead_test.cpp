@@ -75,8 +75,7 @@ TEST_F(core_test, it_does_not_spin_while_a_statement_is_repeated) {
 TEST_F(core_test, an_idle_core_wakes_by_itself_when_the_next_row_is_due) {
   lead();
   ASSERT_TRUE(take<do_read>());
-  outbox::read_answer a;
-  a.epoch = epoch_;
+  outbox::read_answer a = answer();
   a.next_due_in = 300ms;
   core_.read_answered(std::move(a), now_);
   poll();
@@ -125,7 +124,7 @@ TEST_F(core_test, an_answer_from_before_the_lead_was_lost_is_not_believed) {
   lead();
   ASSERT_TRUE(take<do_read>());
   core_.lead_lost();
-  core_.lead_gained(8, now_);
+  core_.lead_gained(epoch_ = 8, now_);
   outbox::read_answer a;
   a.epoch = 8;
   a.rows.push_back(message(1));
@@ -157,17 +156,16 @@ TEST_F(core_test, a_deferral_under_an_earlier_lead_told_under_the_next_holds_not
   core_.lead_lost();
   lead(9);
   core_.decided(std::vector{message(1).ref}, now_);
-  core_.read_answered(outbox::read_answer{}, now_);  // from before
+  core_.read_answered(answer(), now_);  // from before
   poll();
   ASSERT_TRUE(take<do_load_failed>()) << "what is held may have changed";
   core_.failed_loaded(std::vector<outbox::failed_row>{}, now_);
   poll();
   EXPECT_EQ(core_.held_keys(), 0u);
   todo_.clear();
-  outbox::read_answer answer;
-  answer.epoch = epoch_;
-  answer.rows = {message(2, "k")};
-  core_.read_answered(std::move(answer), now_);
+  outbox::read_answer a = answer();
+  a.rows = {message(2, "k")};
+  core_.read_answered(std::move(a), now_);
   poll();
   EXPECT_THAT(published(), ElementsAre(2));
 }

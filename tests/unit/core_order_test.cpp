@@ -7,32 +7,12 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-outbox::message to(std::string routing_key, outbox::message m) {
-  m.routing_key = std::move(routing_key);
-  return m;
-}
-
 class core_order : public core_test {
  protected:
-  void start_anew(const options& o) {
-    core_ = core(
-        o, 1, [] { return 0.5; }, 1);
-    core_.lane_opened(0);
-    core_.lane_opened(quarantine);
-    lead();
-  }
-
   void start_pipelined() {
     options o = small();
     o.pipelined = true;
-    start_anew(o);
-  }
-
-  void hold(const std::string& routing_key) {
-    read({to(routing_key, message(1)), to(routing_key, message(2)), to(routing_key, message(3))});
-    ASSERT_THAT(published(), ElementsAre(1, 2, 3));
-    for (const std::int64_t id : {1, 2, 3}) lands(id, verdict::returned, doubt::none, 312);
-    ASSERT_EQ(core_.held_destinations(), 1u);
+    start_anew(o, 1);
   }
 };
 
@@ -40,7 +20,7 @@ TEST_F(core_order, a_row_that_falls_due_goes_behind_an_earlier_one_that_appears_
   options o = small();
   o.max_in_flight = 1;
   o.batch_size = 1;
-  start_anew(o);  // three rows fit into memory
+  start_anew(o, 1);  // three rows fit into memory
   read({message(1)});
   EXPECT_THAT(published(), ElementsAre(1));
   read({message(5)});

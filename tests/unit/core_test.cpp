@@ -10,7 +10,7 @@ using testing::IsEmpty;
 TEST_F(core_test, reads_nothing_before_it_leads_and_knows_what_has_failed) {
   poll();
   EXPECT_THAT(todo_, IsEmpty());
-  core_.lead_gained(7, now_);
+  core_.lead_gained(epoch_ = 7, now_);
   poll();
   EXPECT_TRUE(take<do_load_failed>());
   EXPECT_FALSE(take<do_read>());

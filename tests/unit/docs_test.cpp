@@ -64,10 +64,20 @@ names tests_in(const std::string& source) {
   return result;
 }
 
+// Those that break a line on purpose are tests too.
+names mutations_in(const std::string& script) {
+  names result;
+  for (const auto& name : found(script, std::regex(R"(outboxd_mutation\((\w+)\s+BREAKS)")))
+    result.insert("mutation." + name);
+  return result;
+}
+
 names our_tests() {
   names result;
   for (const auto& file : files({"tests"}, std::regex(R"(.*\.[ch]pp)")))
     result.merge(tests_in(content(file)));
+  for (const auto& file : files({"tests"}, std::regex("CMakeLists.txt")))
+    result.merge(mutations_in(content(file)));
   return result;
 }
 
@@ -110,6 +120,15 @@ TEST(docs, every_test_they_name_exists) {
   EXPECT_THAT(tests_named_in(content(root / "ARCHITECTURE.md")), Not(IsEmpty()));
 }
 
+// A test that is not built holds nothing.
+TEST(docs, every_test_there_is_is_built) {
+  for (const auto& file : files({"tests"}, std::regex(R"(\w+_test\.cpp)"))) {
+    const std::string stem = file.stem().string();
+    const std::regex name("\\b" + stem.substr(0, stem.size() - 5) + "(?:_test\\.cpp)?\\b");
+    EXPECT_TRUE(std::regex_search(content(file.parent_path() / "CMakeLists.txt"), name)) << file;
+  }
+}
+
 TEST(docs, every_file_they_name_exists) {
   for (const auto& file : documents()) {
     for (const auto& path : paths_named_in(content(file))) {
@@ -150,8 +169,8 @@ TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
     EXPECT_TRUE(!tests_named_in(cell).empty() || cell.starts_with("none: ") || cell == "planned")
         << cell;
   }
-  const auto events = found(page, std::regex(R"(`((?:amqp|database|lead|log|relay|row|schema|)"
-                                             R"(service)\.[a-z]+(?:_[a-z]+)?)`)"));
+  const auto events = found(page, std::regex(R"(`((?:amqp|database|destination|lead|log|relay|row|)"
+                                             R"(schema|service)\.[a-z]+(?:_[a-z]+)?)`)"));
   EXPECT_THAT(events, Not(IsEmpty()));
   EXPECT_THAT(difference(events, events_listed_in(content(root / "docs/operations/events.md"))),
               IsEmpty());
@@ -165,6 +184,8 @@ TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
 TEST(docs, what_is_looked_for_is_recognised) {
   EXPECT_THAT(tests_in("TEST_P(store_contract,\n       a_b) {\nTEST(docs, c_d) {"),
               ElementsAre("docs.c_d", "store_contract.a_b"));
+  EXPECT_THAT(mutations_in("outboxd_mutation(a_b_c\n  BREAKS d\nfunction(outboxd_mutation name)"),
+              ElementsAre("mutation.a_b_c"));
   EXPECT_THAT(tests_named_in("`walls.files_stay_small` and `outbox.messages` and `o.a_b`"),
               ElementsAre("walls.files_stay_small"));
   EXPECT_THAT(paths_named_in("`relay/core.hpp`, [here](docs/x.md), [there](https://a.b/c)"),

@@ -177,6 +177,14 @@ TEST_F(window_test, where_the_broker_gives_no_quarantine_its_rows_use_the_first_
   EXPECT_EQ(w.next(), &failed);
 }
 
+TEST_F(window_test, without_the_quarantine_another_lane_serves_while_the_first_is_not_open) {
+  w.lane_opened(1);
+  row& failed = ready_again(1);
+  w.do_without_quarantine(true);
+  EXPECT_EQ(w.next(), &failed);
+  EXPECT_EQ(failed.lane, 1u);
+}
+
 TEST_F(window_test, a_destination_has_the_whole_window_while_it_is_alone_and_half_beside_others) {
   w.lane_opened(0);
   for (std::int64_t id = 1; id <= 10; ++id) ready(id, site_);
