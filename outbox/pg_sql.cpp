@@ -97,7 +97,7 @@ WITH picked AS (
                               coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
    CROSS JOIN LATERAL (SELECT o.*, p.part < 3 AND o.body_size + o.headers_size <= $14::bigint AS fits) AS s
 ), moment AS MATERIALIZED (
-  SELECT (SELECT l.epoch FROM "outbox".lead AS l) AS epoch,
+  SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row) AS epoch,
          pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
          coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
                      FROM picked AS p
