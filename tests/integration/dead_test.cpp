@@ -100,7 +100,8 @@ TEST_F(dead, a_row_that_can_never_route_is_given_up_after_its_time_and_ten_attem
                      "WHERE id = 1"),
             "t");
   EXPECT_TRUE(all_sent_within(10s));
-  EXPECT_EQ(relay->metric("outbox_messages_dead_total{reason=\"returned\"}"), 1);
+  EXPECT_TRUE(eventually(
+      10s, [&] { return relay->metric("outbox_messages_dead_total{reason=\"returned\"}") == 1; }));
 }
 
 TEST_F(dead, nothing_is_given_up_while_its_destination_is_held) {
