@@ -1,4 +1,5 @@
 #include "tests/support/tcp_gate.hpp"
+#include "tests/support/loopback.hpp"
 
 #include "tests/support/eventually.hpp"
 
@@ -16,14 +17,6 @@ namespace outboxd::tests {
 namespace {
 
 using namespace std::chrono_literals;
-
-sockaddr_in loopback(int port) {
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  address.sin_port = htons(static_cast<std::uint16_t>(port));
-  return address;
-}
 
 unique_fd connect_to(int port) {
   unique_fd fd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));

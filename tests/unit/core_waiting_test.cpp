@@ -52,6 +52,17 @@ class core_waiting : public core_test {
     lead();
   }
 
+  // OUTBOX_ON_DEAD=block
+  void start_with_a_key_behind_a_dead_row() {
+    options o = small();
+    o.block_on_dead = true;
+    start_with(o);
+    read({message(1, "k")});
+    published();
+    lands(1, verdict::refused, doubt::none, 406);
+    write_decisions();
+  }
+
   void answer_empty() { answer({}); }
 
   // Answers a read, if one is asked for: false if not. These are shown to a walk over skipped rows.
@@ -139,13 +150,7 @@ TEST_F(core_waiting, every_destination_has_a_probe_however_many_are_held) {
 }
 
 TEST_F(core_waiting, it_does_not_spin_while_it_learns_what_operators_decided) {
-  options o = small();
-  o.block_on_dead = true;
-  start_with(o);
-  read({message(1, "k")});
-  published();
-  lands(1, verdict::refused, doubt::none, 406);
-  write_decisions();
+  start_with_a_key_behind_a_dead_row();
   answer_empty();
   core_.notified(now_);
   poll();
@@ -160,13 +165,7 @@ TEST_F(core_waiting, it_does_not_spin_while_it_learns_what_operators_decided) {
 
 // Reading them takes half a minute.
 TEST_F(core_waiting, so_many_dead_rows_that_reading_them_takes_long_are_read_rarely) {
-  options o = small();
-  o.block_on_dead = true;
-  start_with(o);
-  read({message(1, "k")});
-  published();
-  lands(1, verdict::refused, doubt::none, 406);
-  write_decisions();
+  start_with_a_key_behind_a_dead_row();
   int asked = 0;
   const auto end = now_ + 10min;
   while (now_ < end) {
