@@ -4,6 +4,7 @@
 #include "tests/integration/publisher_driver.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/confirm_filter.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/servers.hpp"
 
 namespace outboxd::tests {
@@ -34,7 +35,8 @@ TEST(confirm_filter, only_the_confirms_of_one_routing_key_are_missing_until_it_i
   EXPECT_EQ(publisher.count()["confirmed"], 100);
   EXPECT_EQ(publisher.outcome_of(returned), "returned 312");
   for (const auto id : stuck) EXPECT_EQ(publisher.outcome_of(id), "");
-  EXPECT_EQ(broker.queue("stuck")->messages, 100u) << "the messages themselves get through";
+  EXPECT_TRUE(eventually(20s, [&] { return broker.queue("stuck")->messages == 100; }))
+      << "the messages themselves get through";
   EXPECT_EQ(filter.swallowed(), 100u);
 
   filter.heal();
