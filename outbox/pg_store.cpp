@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "outbox/lane.hpp"
+#include "outbox/pg_binary.hpp"
 #include "outbox/pg_rows.hpp"
 #include "outbox/pg_sql.hpp"
 #include "outbox/pg_text.hpp"
@@ -24,23 +25,6 @@ template <typename T>
 std::int64_t as_bigint(T value) {
   return static_cast<std::int64_t>(
       std::min<T>(value, static_cast<T>(std::numeric_limits<std::int64_t>::max())));
-}
-
-struct ref_arrays {
-  std::string ids;
-  std::string message_ids;
-};
-
-ref_arrays arrays_of(const std::vector<row_ref>& rows) {
-  std::vector<std::int64_t> ids;
-  std::vector<boost::uuids::uuid> message_ids;
-  ids.reserve(rows.size());
-  message_ids.reserve(rows.size());
-  for (const auto& row : rows) {
-    ids.push_back(row.id);
-    message_ids.push_back(row.message_id);
-  }
-  return {bigint_array(ids), uuid_array(message_ids)};
 }
 
 struct range_arrays {
@@ -124,9 +108,8 @@ void load_larger_bodies(session& db, const statement& sql, const read_request& r
   std::vector<row_ref> refs;
   refs.reserve(rows.size());
   for (const message* m : rows) refs.push_back(m->ref);
-  const auto [ids, message_ids] = arrays_of(refs);
   auto row = rows.begin();
-  for (loaded_body& b : decode_bodies(db.run(sql, ids, message_ids))) {
+  for (loaded_body& b : decode_bodies(db.run(sql, ids_of(refs), message_ids_of(refs)))) {
     row = std::find_if(row, rows.end(), [&](const message* m) { return m->ref == b.ref; });
     if (row == rows.end()) return;
     message& m = **row;
@@ -150,8 +133,7 @@ std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t 
     retry_in.push_back(d.retry_in.count());
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
-  const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts),
+  return decode_refs(db.run(sql, epoch, ids_of(refs), message_ids_of(refs), bigint_array(attempts),
                             text_array(status), bigint_array(retry_in), text_array(errors)));
 }
 
@@ -232,8 +214,7 @@ void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded
   impl_->reading_.submit<std::vector<loaded_body>>(
       "load_bodies",
       [sql = impl_->sql_, rows = std::move(rows)](session& db) {
-        const auto [ids, message_ids] = arrays_of(rows);
-        return decode_bodies(db.run(sql->load_bodies, ids, message_ids));
+        return decode_bodies(db.run(sql->load_bodies, ids_of(rows), message_ids_of(rows)));
       },
       std::move(done));
 }
@@ -253,8 +234,8 @@ void pg_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   impl_->writing_.submit<std::size_t>(
       "settle",
       [sql = impl_->sql_, remove = impl_->delete_on_ack_, rows = std::move(rows)](session& db) {
-        const auto [ids, message_ids] = arrays_of(rows);
-        const auto changed = db.run(remove ? sql->delete_sent : sql->mark_sent, ids, message_ids);
+        const auto& statement = remove ? sql->delete_sent : sql->mark_sent;
+        const auto changed = db.run(statement, ids_of(rows), message_ids_of(rows));
         return static_cast<std::size_t>(changed.affected_rows());
       },
       std::move(done));
