@@ -84,7 +84,7 @@ void core::drop_unpublished() {
       case row_state::bodiless:
       case row_state::held:
       case row_state::ready:
-        unpublished.push_back(r.get());
+        unpublished.push_back(r);
         break;
       case row_state::in_flight:
       case row_state::acked:
@@ -104,10 +104,9 @@ void core::take(outbox::message&& m, time_point now) {
   const outbox::row_ref ref = r.msg.ref;
   apply(keys_.add(r));
   // Bodies of rows that wait behind others must not use up what the others need.
+  if (rows_.bytes() <= opts_.max_in_flight_bytes / 2) return;
   row* still = rows_.find(ref);
-  if (still != nullptr && still->state == row_state::queued &&
-      rows_.bytes() > opts_.max_in_flight_bytes / 2)
-    rows_.drop_body(*still);
+  if (still != nullptr && still->state == row_state::queued) rows_.drop_body(*still);
 }
 
 void core::apply(const key_order::change& c) {
@@ -133,13 +132,13 @@ void core::activate(row& r) {
     window_.add(r);
   } else {
     r.state = row_state::bodiless;
-    bodiless_.insert(&r);
+    bodiless_.insert(bodiless_.end(), r);
   }
 }
 
 void core::deactivate(row& r) {
   if (r.state == row_state::ready) window_.remove(r);
-  if (r.state == row_state::bodiless) bodiless_.erase(&r);
+  if (r.state == row_state::bodiless) bodiless_.erase(bodiless_.iterator_to(r));
   if (r.state == row_state::held || r.probe) destinations_.forget(r);
   r.state = row_state::queued;
 }
@@ -175,7 +174,7 @@ void core::empty_held_destinations() {
   std::vector<row*> waiting;
   for (const auto& [ref, r] : rows_.all()) {
     const bool could_go = r->state == row_state::ready || r->state == row_state::bodiless;
-    if (could_go && !r->probe && r->where->current() != nullptr) waiting.push_back(r.get());
+    if (could_go && !r->probe && r->where->current() != nullptr) waiting.push_back(r);
   }
   std::sort(waiting.begin(), waiting.end(), lower_id{});
   std::vector<outbox::row_ref> names;

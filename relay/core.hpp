@@ -235,7 +235,7 @@ class core {
   std::optional<bool> wake_lock_todo_;  // true: try, false: release
 
   // Bodies.
-  rows_by_id bodiless_;
+  row_line bodiless_;
   bool load_out_ = false;
   std::vector<outbox::row_ref> loading_;
 

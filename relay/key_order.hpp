@@ -4,19 +4,43 @@
 // is none. Pure; owned by the relay core.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "outbox/store.hpp"
+#include "relay/pool.hpp"
 #include "relay/row.hpp"
 
 namespace outboxd::relay {
+
+// What is known of a key: while rows of it are in memory, or it is closed.
+struct key_state {
+  std::string name;
+  rows_of_key waiting;                  // in memory, not published
+  row* next = nullptr;                  // of these, the one that may be published
+  std::size_t flying = 0;               // in flight,
+  std::size_t apart = 0;                // of these not on the key's own lane
+  std::size_t failing = 0;              // their decision is not written yet
+  std::vector<outbox::row_ref> failed;  // ascending: deferred in the table, or back from there
+  std::optional<std::int64_t> skipped;  // lowest id that is only in the table
+  std::optional<std::int64_t> asked;    // the same, and a walk for it is under way
+  bool passed = false;                  // the walk's rows of this key are skipped from here on
+  bool ripe = false;                    // in ripe_
+  bool counted_closed = false;
+  std::size_t counted_failed = 0;
+
+  bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
+  std::optional<std::int64_t> closed_from() const;
+  bool readable() const;
+};
 
 class key_order {
  public:
@@ -95,26 +119,6 @@ class key_order {
   std::size_t closed() const { return closed_; }
 
  private:
-  struct key_state {
-    rows_by_id waiting;                   // in memory, not published
-    row* next = nullptr;                  // of these, the one that may be published
-    std::size_t flying = 0;               // in flight,
-    std::size_t apart = 0;                // of these not on the key's own lane
-    std::size_t failing = 0;              // their decision is not written yet
-    std::vector<outbox::row_ref> failed;  // ascending: deferred in the table, or back from there
-    std::optional<std::int64_t> skipped;  // lowest id that is only in the table
-    std::optional<std::int64_t> asked;    // the same, and a walk for it is under way
-    bool passed = false;                  // the walk's rows of this key are skipped from here on
-    bool ripe = false;                    // in ripe_
-    bool counted_closed = false;
-    std::size_t counted_failed = 0;
-
-    bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
-    std::optional<std::int64_t> closed_from() const;
-    bool readable() const;
-  };
-  using table = std::unordered_map<std::string, key_state>;
-
   static bool room_for(const key_state& k, std::size_t free_rows);
   bool may_go(const key_state& k) const;
   void promote(key_state& k, change& c) const;
@@ -122,14 +126,18 @@ class key_order {
   static void evict_behind(key_state& k, std::int64_t id, change& c);
   static void remember_failed(key_state& k, const outbox::row_ref& ref);
   static void withdraw(key_state& k, row& r);
-  table::iterator take_out(row& r);
-  change close_behind(table::iterator it, std::int64_t id);
+  static key_state& take_out(row& r);
+  change close_behind(key_state& k, std::int64_t id);
+  key_state* find(std::string_view key) const;
+  key_state& at(const std::string& key);
   // Recounts, queues the key for reading when it is ripe, forgets it when nothing is left to
   // remember.
-  void settle(table::iterator it);
+  void settle(key_state& k);
 
   bool pipelined_;
-  table keys_;
+  pool<key_state> pool_;
+  // By their own names.
+  boost::unordered_flat_map<std::string_view, key_state*, std::hash<std::string_view>> keys_;
   std::deque<std::string> ripe_;
   std::size_t held_ = 0;
   std::size_t failed_ = 0;

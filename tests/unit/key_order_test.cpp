@@ -51,10 +51,8 @@ class key_order_test : public testing::Test {
     keys.answered(*asked, 1'000, true);
   }
 
+  std::deque<row> rows_;  // outlive what they stand in
   key_order keys;
-
- private:
-  std::deque<row> rows_;
 };
 
 TEST_F(key_order_test, the_first_row_of_a_key_may_go_at_once) {
