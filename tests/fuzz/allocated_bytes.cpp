@@ -9,7 +9,8 @@
 #endif
 
 #ifdef OUTBOXD_ADDRESS_SANITIZER
-#include <sanitizer/allocator_interface.h>
+// The sanitizer of GCC has it too, but not clang's header <sanitizer/allocator_interface.h>.
+extern "C" std::size_t __sanitizer_get_current_allocated_bytes();
 #else
 #include <malloc.h>
 #endif
