@@ -321,7 +321,8 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
   if (!round) {
     auto walk = keys_.ask(keys_per_walk);
     if (walk) {
-      walk->rows = opts_.batch_size;
+      // More could not come in, and would be read again.
+      walk->rows = std::min(opts_.batch_size, walk->keys.size() * key_order::share(free_rows()));
       walk->visited = visited_per_walk;
     }
     return walk;

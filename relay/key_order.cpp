@@ -13,10 +13,6 @@ namespace {
 constexpr std::size_t low_water = 16;
 constexpr std::size_t low_water_pipelined = 256;
 
-std::size_t share(std::size_t free_rows) {
-  return std::max<std::size_t>(1, free_rows / 8);
-}
-
 std::optional<std::int64_t> lower(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
   if (!a) return b;
   if (!b) return a;

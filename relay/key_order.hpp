@@ -6,6 +6,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -53,9 +54,13 @@ class key_order {
 
   explicit key_order(bool pipelined = false) : pipelined_(pipelined) {}
 
+  // So many rows of a key may wait in memory: no more than an eighth of what is left, so that no
+  // key crowds out the others.
+  static std::size_t share(std::size_t free_rows) {
+    return std::max<std::size_t>(1, free_rows / 8);
+  }
   // May this row come into memory? A pending row that may not is remembered, and so are those
-  // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit;
-  // no key gets more than an eighth of what is left, so that no key crowds out the others.
+  // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit.
   bool admit(const outbox::message& pending, std::size_t free_rows, change& c);
   // The same for a deferred row that fell due; refused ones stay due in the table.
   bool admit_due(const outbox::message& due, std::size_t free_rows) const;
