@@ -2,7 +2,7 @@
 // broker that cost nothing. Prints nanoseconds and allocations per row; making the rows, and
 // counting what becomes of them, is not counted.
 //
-//   core_rows [core|driver] [keyless|keys|hot] [rows]
+//   core_rows [core|driver] [keyless|keys|hot] [rows] [confirms that come at once]
 //
 // Instructions per row, whatever else the machine does: the total divided by the rows of
 //   valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured*'
@@ -52,7 +52,6 @@ namespace asio = boost::asio;
 using clock = std::chrono::steady_clock;
 
 constexpr std::size_t lanes = 2;
-constexpr std::size_t confirms_at_once = 64;  // of a lane, as a read from the socket brings them
 constexpr std::size_t body_bytes = 200;
 
 // Counts while it runs.
@@ -93,11 +92,17 @@ class meter {
 
 enum class keys { none, many, one };
 
+struct load {
+  keys kind = keys::none;
+  std::size_t rows = 1'000'000;
+  std::size_t confirms_at_once = 64;  // of a lane, as a read from the socket brings them
+};
+
 // A table that hands out its rows once, in order, and a broker that confirms in order: what both
 // of the worlds below are made of.
 class supply {
  public:
-  supply(keys k, std::size_t rows) : keys_(k), rows_(rows) {}
+  explicit supply(const load& l) : keys_(l.kind), rows_(l.rows) {}
 
   outbox::read_answer answer(const outbox::read_request& request) {
     outbox::read_answer a;
@@ -149,15 +154,15 @@ class supply {
   std::size_t settled_ = 0;
 };
 
-relay::options options_for(keys k) {
+relay::options options_for(const load& l) {
   relay::options o;
-  o.pipelined = k == keys::one;
+  o.pipelined = l.kind == keys::one;
   return o;
 }
 
-std::vector<relay::outcome> confirmed(std::deque<outbox::row_ref>& in_flight) {
+std::vector<relay::outcome> confirmed(std::deque<outbox::row_ref>& in_flight, std::size_t at_most) {
   std::vector<relay::outcome> batch;
-  while (!in_flight.empty() && batch.size() < confirms_at_once) {
+  while (!in_flight.empty() && batch.size() < at_most) {
     batch.push_back({in_flight.front(), relay::verdict::confirmed, relay::doubt::none, 0, {}});
     in_flight.pop_front();
   }
@@ -168,8 +173,8 @@ std::vector<relay::outcome> confirmed(std::deque<outbox::row_ref>& in_flight) {
 
 class core_world {
  public:
-  core_world(keys k, std::size_t rows)
-      : supply_(k, rows), core_(options_for(k), lanes, [] { return 0.5; }) {
+  explicit core_world(const load& l)
+      : load_(l), supply_(l), core_(options_for(l), lanes, [] { return 0.5; }) {
     for (relay::lane_id lane = 0; lane < lanes; ++lane) core_.lane_opened(lane);
     core_.lead_gained(1, now_);
     poll();
@@ -216,7 +221,7 @@ class core_world {
 
   [[gnu::noinline]] std::vector<relay::outcome> confirm_aside() {
     const meter::aside aside(meter_);
-    return confirmed(in_flight_);
+    return confirmed(in_flight_, load_.confirms_at_once);
   }
 
   [[gnu::noinline]] std::optional<outbox::read_answer> answer_aside() {
@@ -232,6 +237,7 @@ class core_world {
     return std::exchange(settling_, {}).size();
   }
 
+  load load_;
   supply supply_;
   relay::core core_;
   relay::time_point now_{std::chrono::hours(1)};
@@ -253,9 +259,10 @@ class driver_world final : public outbox::store,
                            public outbox::leadership,
                            public relay::publisher {
  public:
-  driver_world(keys k, std::size_t rows)
-      : supply_(k, rows),
-        relay_(context_.get_executor(), *this, *this, *this, options_for(k), log_, metrics_) {
+  explicit driver_world(const load& l)
+      : load_(l),
+        supply_(l),
+        relay_(context_.get_executor(), *this, *this, *this, options_for(l), log_, metrics_) {
     relay_.start();
   }
 
@@ -275,7 +282,7 @@ class driver_world final : public outbox::store,
   }
   [[gnu::noinline]] std::vector<relay::outcome> confirm_aside(relay::lane_id lane) {
     const meter::aside aside(meter_);
-    return confirmed(in_flight_.at(lane));
+    return confirmed(in_flight_.at(lane), load_.confirms_at_once);
   }
 
   // the table
@@ -343,6 +350,7 @@ class driver_world final : public outbox::store,
   }
 
   asio::io_context context_{1};
+  load load_;
   supply supply_;
   silent_log log_;
   service::metrics metrics_;
@@ -353,8 +361,8 @@ class driver_world final : public outbox::store,
 };
 
 template <typename World>
-void run(const std::string& what, keys k, std::size_t rows) {
-  World world(k, rows);
+void run(const std::string& what, const load& l) {
+  World world(l);
   world.run_measured();
   world.print(what);
 }
@@ -366,15 +374,18 @@ int main(int argc, char** argv) {
   using namespace outboxd::bench;
   const std::vector<std::string> args(argv + 1, argv + argc);
   const auto arg = [&](std::size_t i) { return args.size() > i ? args[i] : std::string(); };
-  const std::size_t rows = arg(2).empty() ? 1'000'000 : std::stoul(arg(2));
+  load l;
+  if (!arg(2).empty()) l.rows = std::stoul(arg(2));
+  if (!arg(3).empty()) l.confirms_at_once = std::stoul(arg(3));
   const std::pair<std::string, keys> kinds[] = {
       {"keyless", keys::none}, {"keys", keys::many}, {"hot", keys::one}};
   for (const std::string& part : {std::string("core"), std::string("driver")}) {
     if (!arg(0).empty() && arg(0) != part) continue;
     for (const auto& [name, kind] : kinds) {
       if (!arg(1).empty() && arg(1) != name) continue;
+      l.kind = kind;
       const std::string what = part + " " + name;
-      part == "core" ? run<core_world>(what, kind, rows) : run<driver_world>(what, kind, rows);
+      part == "core" ? run<core_world>(what, l) : run<driver_world>(what, l);
     }
   }
 }

@@ -64,15 +64,23 @@ void relay::impl::pump() {
 
   if (draining_ && core_.drained()) return finish_drain(drain_result::clean);
 
-  if (const auto next = core_.next_poll()) {
-    poll_timer_.expires_at(*next);
-    poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
-      const auto self = weak.lock();
-      if (self && !cancelled) self->pump();
-    });
-  } else {
+  poll_again_at(core_.next_poll());
+}
+
+void relay::impl::poll_again_at(std::optional<time_point> next) {
+  if (next == poll_at_) return;  // as after most batches of confirms
+  poll_at_ = next;
+  if (!next) {
     poll_timer_.cancel();
+    return;
   }
+  poll_timer_.expires_at(*next);
+  poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled) return;
+    self->poll_at_.reset();
+    self->pump();
+  });
 }
 
 void relay::impl::obey(action& a) {

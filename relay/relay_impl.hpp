@@ -84,6 +84,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void on_purged(base::result<std::size_t> r);
 
   void pump();
+  void poll_again_at(std::optional<time_point> next);
   void obey(action& a);
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
@@ -111,6 +112,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   bool measuring_ = false, purging_ = false;
 
   boost::asio::steady_timer poll_timer_, housekeeping_, drain_timer_;
+  std::optional<time_point> poll_at_;  // what poll_timer_ is set to
   std::vector<action> todo_;
 
   bool draining_ = false, stopping_ = false;
