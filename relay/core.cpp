@@ -84,7 +84,7 @@ void core::drop_unpublished() {
       case row_state::bodiless:
       case row_state::held:
       case row_state::ready:
-        unpublished.push_back(r);
+        unpublished.push_back(r.get());
         break;
       case row_state::in_flight:
       case row_state::acked:
@@ -174,7 +174,7 @@ void core::empty_held_destinations() {
   std::vector<row*> waiting;
   for (const auto& [ref, r] : rows_.all()) {
     const bool could_go = r->state == row_state::ready || r->state == row_state::bodiless;
-    if (could_go && !r->probe && r->where->current() != nullptr) waiting.push_back(r);
+    if (could_go && !r->probe && r->where->current() != nullptr) waiting.push_back(r.get());
   }
   std::sort(waiting.begin(), waiting.end(), lower_id{});
   std::vector<outbox::row_ref> names;

@@ -41,8 +41,8 @@ void core::lane_closed(lane_id lane, doubt why, time_point now) {
   for (const auto& [ref, r] : rows_.all()) {
     if (r->state != row_state::in_flight || r->lane != lane) continue;
     const bool older = oldest == nullptr || r->published_at < oldest->published_at ||
-                       (r->published_at == oldest->published_at && lower_id{}(r, oldest));
-    if (older) oldest = r;
+                       (r->published_at == oldest->published_at && lower_id{}(r.get(), oldest));
+    if (older) oldest = r.get();
   }
   if (oldest == nullptr) return;
   destinations_.silent(*oldest, "no confirm in time", now);

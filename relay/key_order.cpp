@@ -272,14 +272,15 @@ void key_order::reset() {
 
 key_state* key_order::find(std::string_view key) const {
   const auto it = keys_.find(key);
-  return it == keys_.end() ? nullptr : it->second;
+  return it == keys_.end() ? nullptr : it->second.get();
 }
 
 key_state& key_order::at(const std::string& key) {
   if (key_state* known = find(key); known != nullptr) return *known;
-  key_state& k = pool_.take();
+  auto taken = pool_.take();
+  key_state& k = *taken;
   k.name = key;
-  keys_.emplace(k.name, &k);
+  keys_.emplace(k.name, std::move(taken));
   return k;
 }
 
@@ -354,8 +355,10 @@ void key_order::settle(key_state& k) {
   }
   if (!k.in_memory() && !held && !k.skipped && !k.asked) {
     if (k.ripe) std::erase(ripe_, k.name);
-    keys_.erase(k.name);
-    pool_.give_back(k);
+    const auto it = keys_.find(k.name);
+    auto forgotten = std::move(it->second);
+    keys_.erase(it);
+    pool_.give_back(std::move(forgotten));
   }
 }
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -142,7 +143,9 @@ class key_order {
   bool pipelined_;
   pool<key_state> pool_;
   // By their own names.
-  boost::unordered_flat_map<std::string_view, key_state*, std::hash<std::string_view>> keys_;
+  boost::unordered_flat_map<std::string_view, std::unique_ptr<key_state>,
+                            std::hash<std::string_view>>
+      keys_;
   std::deque<std::string> ripe_;
   std::size_t held_ = 0;
   std::size_t failed_ = 0;

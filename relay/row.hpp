@@ -33,7 +33,7 @@ struct row {
   outbox::message msg;
   row_state state = row_state::queued;
   site* where = nullptr;     // its destination, while it may still be published
-  key_state* key = nullptr;  // its key's, while that has to do with it
+  key_state* key = nullptr;  // of its key, from the time it lines up there until it is final
   lane_id lane = 0;          // where it is, or was last, published
   time_point read_at{};
   time_point published_at{};

@@ -6,6 +6,7 @@
 #include <boost/unordered/unordered_flat_map.hpp>
 #include <boost/unordered/unordered_flat_set.hpp>
 
+#include <memory>
 #include <string>
 #include <utility>
 
@@ -18,26 +19,29 @@ class row_table {
  public:
   // Precondition: !knows(message.ref).
   row& add(outbox::message&& message, time_point now) {
-    row& r = pool_.take();
+    auto taken = pool_.take();
+    row& r = *taken;
     r.msg = std::move(message);
     r.read_at = now;
     bytes_ += bytes_of(r.msg);
     if (r.msg.deferred) ++deferred_;
-    rows_.emplace(r.msg.ref, &r);
+    rows_.emplace(r.msg.ref, std::move(taken));
     return r;
   }
 
   row* find(const outbox::row_ref& ref) {
     const auto it = rows_.find(ref);
-    return it == rows_.end() ? nullptr : it->second;
+    return it == rows_.end() ? nullptr : it->second.get();
   }
 
   void remove(row& r) {
     if (read_out_) gone_.insert(r.msg.ref);
     bytes_ -= bytes_of(r.msg);
     if (r.msg.deferred) --deferred_;
-    rows_.erase(r.msg.ref);
-    pool_.give_back(r);
+    const auto it = rows_.find(r.msg.ref);
+    auto removed = std::move(it->second);
+    rows_.erase(it);
+    pool_.give_back(std::move(removed));
   }
 
   void put_body(row& r, outbox::loaded_body&& loaded) {
@@ -79,7 +83,7 @@ class row_table {
   }
 
   pool<row> pool_;
-  boost::unordered_flat_map<outbox::row_ref, row*, outbox::row_ref_hash> rows_;
+  boost::unordered_flat_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
   boost::unordered_flat_set<outbox::row_ref, outbox::row_ref_hash> gone_;
   std::size_t bytes_ = 0;
   std::size_t deferred_ = 0;
