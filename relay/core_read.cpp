@@ -322,7 +322,7 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
     auto walk = keys_.ask(keys_per_walk);
     if (walk) {
       // More could not come in, and would be read again.
-      walk->rows = std::min(opts_.batch_size, walk->keys.size() * key_order::share(free_rows()));
+      walk->rows = std::min(opts_.batch_size, walk->keys.size() * keys_.share(free_rows()));
       walk->visited = visited_per_walk;
     }
     return walk;

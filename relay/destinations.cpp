@@ -348,11 +348,13 @@ bool destinations::round_ended(time_point now) {
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };
-  for (auto it = sites_.begin(); it != sites_.end();) {
-    site& s = *(it++)->second;
-    if (!unfed(s.held)) continue;
-    end_site(s);
-    forget_if_idle(s);
+  std::vector<site*> over;
+  for (auto& [name, s] : sites_) {
+    if (unfed(s->held)) over.push_back(s.get());
+  }
+  for (site* s : over) {
+    end_site(*s);
+    forget_if_idle(*s);  // and maybe others, but none that is held
   }
   for (auto& [name, e] : exchanges_) {
     if (unfed(e->held)) end(e->held);

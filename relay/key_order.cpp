@@ -34,7 +34,7 @@ bool key_state::readable() const {
   return skipped && (failed.empty() || *skipped < failed.front().id);
 }
 
-bool key_order::room_for(const key_state& k, std::size_t free_rows) {
+bool key_order::room_for(const key_state& k, std::size_t free_rows) const {
   return free_rows > 0 && (!k.in_memory() || k.waiting.size() < share(free_rows));
 }
 

@@ -55,10 +55,10 @@ class key_order {
 
   explicit key_order(bool pipelined = false) : pipelined_(pipelined) {}
 
-  // So many rows of a key may wait in memory: no more than an eighth of what is left, so that no
-  // key crowds out the others.
-  static std::size_t share(std::size_t free_rows) {
-    return std::max<std::size_t>(1, free_rows / 8);
+  // So many rows of a key may wait in memory: an eighth of what is left, so that no key crowds out
+  // the others; half of it where they do not wait for each other's confirms.
+  std::size_t share(std::size_t free_rows) const {
+    return std::max<std::size_t>(1, free_rows / (pipelined_ ? 2 : 8));
   }
   // May this row come into memory? A pending row that may not is remembered, and so are those
   // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit.
@@ -125,7 +125,7 @@ class key_order {
   std::size_t closed() const { return closed_; }
 
  private:
-  static bool room_for(const key_state& k, std::size_t free_rows);
+  bool room_for(const key_state& k, std::size_t free_rows) const;
   bool may_go(const key_state& k) const;
   void promote(key_state& k, change& c) const;
   void line_up(key_state& k, row& r, change& c) const;

@@ -283,6 +283,12 @@ TEST_F(pipelined_keys_test, the_next_row_goes_as_soon_as_the_one_before_is_writt
   EXPECT_EQ(publish(second).up, nullptr);
 }
 
+TEST_F(pipelined_keys_test, a_key_takes_half_of_what_is_free) {
+  std::size_t taken = 0;
+  for (std::int64_t id = 1; id <= 100 && admit(id, 80); ++id, ++taken) keys.add(make(id));
+  EXPECT_EQ(taken, 40u);
+}
+
 TEST_F(pipelined_keys_test, after_a_nack_no_other_goes_before_the_row_is_final) {
   row& first = admitted(1);
   row& second = admitted(2);
