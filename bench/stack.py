@@ -173,11 +173,13 @@ class Stack:
     def tool(self, name):
         return self.build / "bench" / name
 
-    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window"):
+    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window", event=False):
         command = [self.tool("bare_publisher"), "--url", self.amqp_url, "--messages", messages, "--body", body]
         command += ["--connections", connections, "--window", window, "--style", style]
         for queue in queues:
             command += ["--queue", queue]
+        if event:
+            command.append("--event")
         return json.loads(run(*command))
 
     def sidecar(self, **settings):
