@@ -1,0 +1,275 @@
+// What the broker can take: a publisher that does nothing else. One persistent, mandatory message
+// is encoded once and written again and again, many to a write; confirms are counted as they come.
+// No relay can be faster on this broker, so every rate is read against this one.
+//
+// Styles: window (confirms awaited while publishing goes on), batch (so many published, then all
+// confirms awaited), tx (so many published, then tx.commit awaited). A window or batch of one is
+// the publisher that waits for each confirm.
+#include <amqp.h>
+#include <amqp_framing.h>
+#include <amqp_tcp_socket.h>
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <memory>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace {
+
+using clock_type = std::chrono::steady_clock;
+
+struct plan {
+  std::string url, style = "window";
+  std::vector<std::string> queues;
+  std::uint64_t messages = 100'000, window = 1'000;
+  std::size_t body = 1'000, connections = 1;
+};
+
+void must(bool ok, const std::string& what) {
+  if (!ok) throw std::runtime_error(what);
+}
+
+std::uint64_t number(std::string_view bytes) {
+  std::uint64_t value = 0;
+  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
+  return value;
+}
+
+std::string big_endian(std::uint64_t value, std::size_t size) {
+  std::string bytes(size, '\0');
+  for (std::size_t i = size; i-- > 0; value >>= 8) bytes[i] = static_cast<char>(value & 0xff);
+  return bytes;
+}
+
+// AMQP 0-9-1, 2.3.5: type, channel 1, size, payload, end.
+std::string frame(int type, std::string_view payload) {
+  std::string f(1, static_cast<char>(type));
+  f += big_endian(1, 2) + big_endian(payload.size(), 4);
+  f += payload;
+  f += '\xCE';
+  return f;
+}
+
+std::string method_frame(amqp_method_number_t id, void* method) {
+  std::string arguments(1'024, '\0');
+  const int size = amqp_encode_method(id, method, {arguments.size(), arguments.data()});
+  must(size >= 0, "cannot encode a method");
+  arguments.resize(static_cast<std::size_t>(size));
+  return frame(AMQP_FRAME_METHOD, big_endian(id, 4) + arguments);
+}
+
+std::string message_frames(const std::string& queue, std::size_t body) {
+  amqp_basic_publish_t publish{};
+  publish.routing_key = amqp_cstring_bytes(queue.c_str());
+  publish.mandatory = 1;
+  amqp_basic_properties_t properties{};
+  properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG;
+  properties.delivery_mode = 2;
+  std::string encoded(1'024, '\0');
+  const int size =
+      amqp_encode_properties(AMQP_BASIC_CLASS, &properties, {encoded.size(), encoded.data()});
+  must(size >= 0, "cannot encode properties");
+  encoded.resize(static_cast<std::size_t>(size));
+  constexpr int basic = 60, weight = 0;
+  return method_frame(AMQP_BASIC_PUBLISH_METHOD, &publish) +
+         frame(AMQP_FRAME_HEADER,
+               big_endian(basic, 2) + big_endian(weight, 2) + big_endian(body, 8) + encoded) +
+         frame(AMQP_FRAME_BODY, std::string(body, 'x'));
+}
+
+class connection {
+ public:
+  connection(const plan& what, const std::string& queue)
+      : plan_(what), message_(message_frames(queue, what.body)), transactions_(what.style == "tx") {
+    std::string url = what.url;
+    amqp_connection_info info{};
+    must(amqp_parse_url(url.data(), &info) == AMQP_STATUS_OK, "not an AMQP URL");
+    amqp_socket_t* socket = amqp_tcp_socket_new(state_.get());
+    must(amqp_socket_open(socket, info.host, info.port) == AMQP_STATUS_OK, "cannot connect");
+    constexpr int no_heartbeat = 0, default_frame_max = 131'072;
+    answered(amqp_login(state_.get(), info.vhost, 0, default_frame_max, no_heartbeat,
+                        AMQP_SASL_METHOD_PLAIN, info.user, info.password));
+    amqp_channel_open(state_.get(), 1);
+    answered(amqp_get_rpc_reply(state_.get()));
+    if (transactions_) {
+      amqp_tx_select(state_.get(), 1);
+    } else {
+      amqp_confirm_select(state_.get(), 1);
+    }
+    answered(amqp_get_rpc_reply(state_.get()));
+    socket_ = amqp_get_sockfd(state_.get());
+    must(::fcntl(socket_, F_SETFL, ::fcntl(socket_, F_GETFL) & ~O_NONBLOCK) == 0, "fcntl");
+    must(what.body <= default_frame_max - 8, "a body of more than one frame");
+  }
+
+  void publish(std::uint64_t messages) {
+    const bool streaming = plan_.style == "window";
+    if (streaming) {
+      // Room is used when a tenth of the window is free: many messages to a write.
+      const std::uint64_t step = std::max<std::uint64_t>(1, plan_.window / 10);
+      while (confirmed_ < messages) {
+        const std::uint64_t room = std::min(messages - sent_, plan_.window - (sent_ - confirmed_));
+        if (room >= step || (room > 0 && room == messages - sent_)) write_messages(room);
+        await_answers();
+      }
+      return;
+    }
+    while (sent_ < messages) {
+      write_messages(std::min(plan_.window, messages - sent_));
+      if (transactions_) {
+        amqp_tx_commit_t commit{};
+        write(method_frame(AMQP_TX_COMMIT_METHOD, &commit));
+      }
+      while (confirmed_ < sent_) await_answers();
+    }
+  }
+
+ private:
+  struct closes {
+    void operator()(amqp_connection_state_t state) const { amqp_destroy_connection(state); }
+  };
+
+  static void answered(const amqp_rpc_reply_t& reply) {
+    must(reply.reply_type == AMQP_RESPONSE_NORMAL, "the broker refused");
+  }
+
+  void write_messages(std::uint64_t count) {
+    std::string bytes;
+    bytes.reserve(message_.size() * count);
+    for (std::uint64_t n = 0; n < count; ++n) bytes += message_;
+    write(bytes);
+    sent_ += count;
+  }
+
+  void write(std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t n = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      must(n > 0, "the connection is lost");
+      bytes.remove_prefix(static_cast<std::size_t>(n));
+    }
+  }
+
+  // At least one frame's worth of bytes, whatever it is.
+  void await_answers() {
+    std::array<char, 65'536> buffer;
+    const ssize_t n = ::recv(socket_, buffer.data(), buffer.size(), 0);
+    must(n > 0, "the connection is lost");
+    received_.append(buffer.data(), static_cast<std::size_t>(n));
+    std::string_view rest = received_;
+    constexpr std::size_t head = 7, tail = 1;
+    while (rest.size() >= head) {
+      const std::size_t payload = number(rest.substr(3, 4));
+      if (rest.size() < head + payload + tail) break;
+      if (rest[0] == AMQP_FRAME_METHOD) method(rest.substr(head, payload));
+      rest.remove_prefix(head + payload + tail);
+    }
+    received_.erase(0, received_.size() - rest.size());
+  }
+
+  void method(std::string_view payload) {
+    switch (number(payload.substr(0, 4))) {
+      case AMQP_BASIC_ACK_METHOD: {
+        const std::uint64_t tag = number(payload.substr(4, 8));
+        if ((payload[12] & 1) != 0) {  // multiple
+          below_ = std::max(below_, tag);
+        } else {
+          above_.insert(tag);  // a quorum queue confirms out of order
+        }
+        while (!above_.empty() && *above_.begin() <= below_ + 1) {
+          below_ = std::max(below_, *above_.begin());
+          above_.erase(above_.begin());
+        }
+        confirmed_ = below_ + above_.size();
+        break;
+      }
+      case AMQP_TX_COMMIT_OK_METHOD:
+        confirmed_ = sent_;
+        break;
+      default:
+        throw std::runtime_error("returned, refused or closed by the broker");
+    }
+  }
+
+  const plan& plan_;
+  const std::string message_;
+  const bool transactions_;
+  std::unique_ptr<std::remove_pointer_t<amqp_connection_state_t>, closes> state_{
+      amqp_new_connection()};
+  int socket_ = -1;
+  std::string received_;
+  std::uint64_t sent_ = 0, confirmed_ = 0;
+  std::uint64_t below_ = 0;        // every tag up to this is confirmed
+  std::set<std::uint64_t> above_;  // and these
+};
+
+double seconds(const timeval& t) {
+  return static_cast<double>(t.tv_sec) + static_cast<double>(t.tv_usec) / 1e6;
+}
+
+void run(const plan& what) {
+  std::vector<std::unique_ptr<connection>> connections;
+  for (std::size_t n = 0; n < what.connections; ++n)
+    connections.push_back(std::make_unique<connection>(what, what.queues[n % what.queues.size()]));
+  std::vector<std::exception_ptr> failed(what.connections);
+  const auto started = clock_type::now();
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t n = 0; n < what.connections; ++n) {
+      threads.emplace_back([&, n] {
+        try {
+          connections[n]->publish(what.messages / what.connections);
+        } catch (...) {
+          failed[n] = std::current_exception();
+        }
+      });
+    }
+  }
+  const std::chrono::duration<double> took = clock_type::now() - started;
+  for (const auto& f : failed)
+    if (f) std::rethrow_exception(f);
+  rusage used{};
+  getrusage(RUSAGE_SELF, &used);
+  const auto sent = static_cast<double>(what.messages / what.connections * what.connections);
+  std::printf(R"({"messages": %.0f, "seconds": %.6f, "rate": %.1f, "user": %.3f, "system": %.3f})"
+              "\n",
+              sent, took.count(), sent / took.count(), seconds(used.ru_utime),
+              seconds(used.ru_stime));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  plan what;
+  CLI::App app("Publishes as fast as the broker confirms, and says how fast that was (JSON)");
+  app.add_option("--url", what.url, "AMQP URL, without TLS")->required();
+  app.add_option("--queue", what.queues, "queues that exist; connections take turns")->required();
+  app.add_option("--messages", what.messages, "in all");
+  app.add_option("--body", what.body, "bytes");
+  app.add_option("--connections", what.connections, "at once, a thread each");
+  app.add_option("--window", what.window,
+                 "unconfirmed at most, or the size of a batch or transaction");
+  app.add_option("--style", what.style, "window, batch, tx")
+      ->check(CLI::IsMember({"window", "batch", "tx"}));
+  CLI11_PARSE(app, argc, argv);
+  try {
+    run(what);
+    return 0;
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "bare_publisher: %s\n", e.what());
+    return 1;
+  }
+}
