@@ -1,6 +1,7 @@
 #include "outbox/pg_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
@@ -74,6 +75,14 @@ destination_arrays arrays_of(const std::vector<destination>& destinations) {
   return out;
 }
 
+// What may come with its row however large the others are: all of them together fit.
+std::size_t sure_to_fit(const read_request& request) {
+  const std::size_t rows =
+      request.limit + request.due_limit + (request.below ? request.below->rows : 0);
+  return std::min(request.inline_row_bytes,
+                  request.inline_total_bytes / std::max<std::size_t>(1, rows));
+}
+
 read_answer run_read(session& db, const statement& sql, const read_request& request) {
   const auto [gap_first, gap_last] = arrays_of(request.gaps);
   const auto below = request.below.value_or(scan{});
@@ -83,8 +92,50 @@ read_answer run_read(session& db, const statement& sql, const read_request& requ
       sql, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
       as_bigint(below.rows), as_bigint(below.visited), text_array(below.keys),
       text_array(without.exchanges), text_array(without.exchange), text_array(without.routing_key),
-      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(request.inline_row_bytes),
-      as_bigint(request.inline_total_bytes)));
+      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(sure_to_fit(request))));
+}
+
+// Which of the larger bodies fit beside those that have come, in the order of the parts.
+std::vector<message*> also_inline(read_answer& answer, const read_request& request) {
+  std::vector<message*> chosen;
+  std::size_t used = 0;
+  const std::array parts{&answer.rows, &answer.due, &answer.below};
+  for (const auto* part : parts) {
+    for (const message& m : *part) used += m.body_loaded ? m.body_size + m.headers_size : 0;
+  }
+  for (auto* part : parts) {
+    for (message& m : *part) {
+      const std::size_t size = m.body_size + m.headers_size;
+      if (m.body_loaded || size > request.inline_row_bytes) continue;
+      if (used + size > request.inline_total_bytes) return chosen;
+      used += size;
+      chosen.push_back(&m);
+    }
+  }
+  return chosen;
+}
+
+// A body never changes, so it need not be of the same snapshot as its row. A row that is gone by
+// then stays without.
+void load_larger_bodies(session& db, const statement& sql, const read_request& request,
+                        read_answer& answer) {
+  const std::vector<message*> rows = also_inline(answer, request);
+  if (rows.empty()) return;
+  std::vector<row_ref> refs;
+  refs.reserve(rows.size());
+  for (const message* m : rows) refs.push_back(m->ref);
+  const auto [ids, message_ids] = arrays_of(refs);
+  auto row = rows.begin();
+  for (loaded_body& b : decode_bodies(db.run(sql, ids, message_ids))) {
+    row = std::find_if(row, rows.end(), [&](const message* m) { return m->ref == b.ref; });
+    if (row == rows.end()) return;
+    message& m = **row;
+    m.body = std::move(b.body);
+    m.headers = std::move(b.headers);
+    m.body_size = m.body.size();
+    m.headers_size = m.headers ? m.headers->size() : 0;
+    m.body_loaded = true;
+  }
 }
 
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
@@ -170,7 +221,9 @@ void pg_store::read(read_request request, handler<read_answer> done) {
   impl_->reading_.submit<read_answer>(
       "read",
       [sql = impl_->sql_, request = std::move(request)](session& db) {
-        return run_read(db, sql->read, request);
+        auto answer = run_read(db, sql->read, request);
+        load_larger_bodies(db, sql->load_bodies, request, answer);
+        return answer;
       },
       std::move(done));
 }
