@@ -86,6 +86,8 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void pump();
   void poll_again_at(std::optional<time_point> next);
   void obey(action& a);
+  void after_writing(void (*what)(impl&));
+  void try_wake_lock();
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
   void note_hold(const hold_event& e);
