@@ -50,7 +50,8 @@ TEST_F(poison, in_headers_is_dead_and_the_good_rows_flow_and_the_broker_sees_non
   EXPECT_EQ(broker.get_many("q", 490, 60s).size(), 490u) << relay.log();
   ASSERT_TRUE(eventually(20s, [&] { return count("sent") == "490" && count("dead") == "10"; }))
       << relay.log();
-  EXPECT_EQ(relay.metric("outbox_messages_dead_total{reason=\"invalid\"}"), 10);
+  EXPECT_TRUE(eventually(
+      20s, [&] { return relay.metric("outbox_messages_dead_total{reason=\"invalid\"}") == 10; }));
   EXPECT_EQ(db.value("SELECT count(*) FROM \"outbox\".messages WHERE status = 'dead' AND "
                      "last_error LIKE 'invalid%' AND attempts <= 1"),
             "10")
