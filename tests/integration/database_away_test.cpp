@@ -11,7 +11,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 
 class database_away : public database_fault {

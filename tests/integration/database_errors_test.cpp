@@ -9,8 +9,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::HasSubstr;
-
 class database_errors : public database_fault {
  protected:
   // With the grants that the documents ask for, and no more.
