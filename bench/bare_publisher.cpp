@@ -37,6 +37,7 @@ struct plan {
   std::vector<std::string> queues;
   std::uint64_t messages = 100'000, window = 1'000;
   std::size_t body = 1'000, connections = 1;
+  bool event = false;
 };
 
 void must(bool ok, const std::string& what) {
@@ -72,13 +73,29 @@ std::string method_frame(amqp_method_number_t id, void* method) {
   return frame(AMQP_FRAME_METHOD, big_endian(id, 4) + arguments);
 }
 
-std::string message_frames(const std::string& queue, std::size_t body) {
+// The properties that outboxd sends with each event; without them, a bare message is a little less
+// work for the broker.
+void set_event_properties(amqp_basic_properties_t& properties, amqp_table_entry_t& id) {
+  properties._flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG |
+                       AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_HEADERS_FLAG;
+  properties.content_type = amqp_cstring_bytes("application/json");
+  properties.message_id = amqp_cstring_bytes("9f1c5a2e-7f0b-4d58-9d0e-6a8f0d1b2c3d");
+  properties.timestamp = 1'800'000'000;
+  id.key = amqp_cstring_bytes("x-outbox-id");
+  id.value.kind = AMQP_FIELD_KIND_I64;
+  id.value.value.i64 = 123'456'789;
+  properties.headers = {1, &id};
+}
+
+std::string message_frames(const std::string& queue, std::size_t body, bool event) {
   amqp_basic_publish_t publish{};
   publish.routing_key = amqp_cstring_bytes(queue.c_str());
   publish.mandatory = 1;
   amqp_basic_properties_t properties{};
   properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG;
   properties.delivery_mode = 2;
+  amqp_table_entry_t id{};
+  if (event) set_event_properties(properties, id);
   std::string encoded(1'024, '\0');
   const int size =
       amqp_encode_properties(AMQP_BASIC_CLASS, &properties, {encoded.size(), encoded.data()});
@@ -94,7 +111,9 @@ std::string message_frames(const std::string& queue, std::size_t body) {
 class connection {
  public:
   connection(const plan& what, const std::string& queue)
-      : plan_(what), message_(message_frames(queue, what.body)), transactions_(what.style == "tx") {
+      : plan_(what),
+        message_(message_frames(queue, what.body, what.event)),
+        transactions_(what.style == "tx") {
     std::string url = what.url;
     amqp_connection_info info{};
     must(amqp_parse_url(url.data(), &info) == AMQP_STATUS_OK, "not an AMQP URL");
@@ -264,6 +283,7 @@ int main(int argc, char** argv) {
                  "unconfirmed at most, or the size of a batch or transaction");
   app.add_option("--style", what.style, "window, batch, tx")
       ->check(CLI::IsMember({"window", "batch", "tx"}));
+  app.add_flag("--event", what.event, "with the properties of an event, as outboxd sends them");
   CLI11_PARSE(app, argc, argv);
   try {
     run(what);

@@ -21,9 +21,9 @@ SCENARIOS = [f.stem for f in sorted((HERE / "scenarios").glob("*.py"))]
 class Bench:
     """What a scenario is given."""
 
-    def __init__(self, scenario, report, stack, rounds, scale):
+    def __init__(self, scenario, report, stack, options):
         self.scenario, self.report, self.stack = scenario, report, stack
-        self.rounds, self.scale = rounds, scale
+        self.rounds, self.scale, self.smoke = options.rounds, options.scale, options.smoke
 
     def rows(self, count):
         """A number of rows, or of seconds, at this scale."""
@@ -81,9 +81,13 @@ def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description="Measures outboxd on this machine.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {', '.join(SCENARIOS)} (default: all)")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of each case (default: 5)")
-    parser.add_argument("--scale", type=float, default=1.0, help="factor of all row counts; 0.01 is a smoke test")
+    parser.add_argument("--scale", type=float, default=1.0, help="factor of all row counts and durations")
+    parser.add_argument("--smoke", action="store_true", help="one round of tiny sizes, no plots: does everything run?")
+    parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build/release", help="where the programs were built")
     parser.add_argument("--out", type=pathlib.Path, help="directory of the results (default: bench/results/DATE-HOST)")
     options = parser.parse_args()
+    if options.smoke:
+        options.rounds, options.scale = 1, 0.01
     unknown = set(options.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
@@ -97,34 +101,31 @@ def main():
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "./dev bench " + " ".join(sys.argv[1:]),
     }
-    report, titles, failed = Report(), {}, []
+    report, titles, failed, stack = Report(), {}, [], None
     for name in chosen:
         scenario = importlib.import_module(f"scenarios.{name}")
         titles[name] = scenario.TITLE
         print(f"==> {name}: {scenario.TITLE}", flush=True)
-        stack = Stack()  # each scenario starts with servers that have done nothing yet
+        # Each scenario starts with servers that have done nothing yet; a smoke test has no time for that.
+        if not options.smoke or stack is None:
+            stack = Stack(options.build)
         try:
-            scenario.run(Bench(name, report, stack, options.rounds, options.scale))
+            scenario.run(Bench(name, report, stack, options))
         except Exception as e:  # the others are still worth having; the exit status tells
             failed.append(name)
             report.notes.append((name, "failed", str(e)))
             print(f"    {name} FAILED: {e}", file=sys.stderr, flush=True)
         finally:
-            stack.close()
+            if not options.smoke or name == chosen[-1]:
+                stack.close()
         # After each scenario, so that an interrupted run leaves what it has.
         (out / "results.json").write_text(report.json(about) + "\n")
-        (out / "table.md").write_text("# ./dev bench\n\n" + describe(about) + report.markdown(titles))
-        if hasattr(scenario, "plot") and report.samples.get(name):
+        (out / "table.md").write_text(report.markdown(about, titles))
+        if not options.smoke and hasattr(scenario, "plot") and report.samples.get(name):
             draw(out, name, scenario, report)
     print((out / "table.md").read_text())
     print(f"==> {out}")
     return 1 if failed else 0
-
-
-def describe(about):
-    lines = [f"- {k}: {v}" for k, v in about.items() if k != "machine"]
-    lines += [f"- {k}: {v}" for k, v in about["machine"].items()]
-    return "\n".join(lines) + "\n\n"
 
 
 if __name__ == "__main__":

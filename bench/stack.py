@@ -13,8 +13,6 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVERS = ROOT / "tests/support/servers.sh"
-BUILD = ROOT / "build/release"
-OUTBOXD = BUILD / "service/outboxd"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # A server as somebody would run it who cares about throughput; checkpoints stay out of short runs.
@@ -62,26 +60,42 @@ def proc_bytes(pid, name):
 class Stack:
     """A PostgreSQL with the outbox in it and a RabbitMQ."""
 
-    def __init__(self):
+    def __init__(self, build):
+        self.build = build.resolve()
+        self.outboxd = self.build / "service/outboxd"
         # The guard destroys everything when this process ends, however it ends.
         self.guard = subprocess.Popen([SERVERS, "guard"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.dir = self.guard.stdout.readline().strip()
         self.amqp_url = run(SERVERS, "rabbitmq-start", self.dir, "management")
         self.server_url = run(SERVERS, "postgres-start", self.dir)
         self.database_url = self.server_url
-        for name, value in POSTGRES.items():
+        self.configure(**POSTGRES)
+        self.migrate(self.database_url)
+        self.databases = 0
+
+    def configure(self, **settings):
+        """Settings of the PostgreSQL server; restarts it."""
+        for name, value in settings.items():
             self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
         run(SERVERS, "postgres-stop", self.dir)
         run(SERVERS, "postgres-start", self.dir)
-        self.migrate(self.database_url)
-        self.databases = 0
+
+    def path(self, name):
+        """A file of that name, for this run only."""
+        return pathlib.Path(self.dir, name)
+
+    def pin(self, broker, database):
+        """Lets the servers run on these cores only."""
+        server = self.path("postgres/data/postmaster.pid").read_text().split()[0]
+        for pid, cores in ((self.path("rabbitmq/pid").read_text().strip(), broker), (server, database)):
+            run("taskset", "-apc", ",".join(map(str, cores)), pid)
 
     def close(self):
         self.guard.stdin.close()
         self.guard.wait()
 
     def migrate(self, database_url):
-        run(OUTBOXD, "migrate", "up", env={**os.environ, "OUTBOX_DATABASE_URL": database_url})
+        run(self.outboxd, "migrate", "up", env={**os.environ, "OUTBOX_DATABASE_URL": database_url})
 
     def new_database(self):
         """Another database of this server, with the outbox in it: its URL."""
@@ -143,32 +157,29 @@ class Stack:
     def delete_queue(self, name):
         self.management("DELETE", f"/queues/%2f/{name}")
 
-    def depth(self, name):
-        """Ready messages, exactly, now. (The management API is seconds late.)"""
-        for line in run(SERVERS, "rabbitmq-ctl", self.dir, "list_queues", "name", "messages").splitlines():
-            words = line.split()
-            if words and words[0] == name:
-                return int(words[1])
-        raise RuntimeError(f"no queue {name}")
+    def depth(self, *names):
+        """Messages that wait in these queues, together, exactly and now."""
+        return sum(int(n) for n in run(self.tool("queue_depth"), self.amqp_url, *names).split())
 
     def expect_depth(self, queues, messages):
-        """Every message is there, and none twice. (A quorum queue counts some seconds late.)"""
+        """Every message is there, and none twice. (A quorum queue counts a moment after it confirms.)"""
         try:
-            eventually("", lambda: sum(self.depth(queue) for queue in queues) == messages, 30, 0.5)
+            eventually("", lambda: self.depth(*queues) == messages, 30)
         except TimeoutError:
-            queued = sum(self.depth(queue) for queue in queues)
-            raise RuntimeError(f"{queued} messages in the queues after {messages} rows") from None
+            raise RuntimeError(f"{self.depth(*queues)} messages in the queues after {messages} rows") from None
 
     # --- programs of ours ---
 
     def tool(self, name):
-        return BUILD / "bench" / name
+        return self.build / "bench" / name
 
-    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window"):
+    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window", event=False):
         command = [self.tool("bare_publisher"), "--url", self.amqp_url, "--messages", messages, "--body", body]
         command += ["--connections", connections, "--window", window, "--style", style]
         for queue in queues:
             command += ["--queue", queue]
+        if event:
+            command.append("--event")
         return json.loads(run(*command))
 
     def sidecar(self, **settings):
@@ -193,7 +204,7 @@ class Sidecar:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("OUTBOX_")}
         self.started = time.monotonic()
         with open(self.log, "w") as log:
-            self.process = subprocess.Popen([OUTBOXD, "run"], env={**clean, **self.settings}, stdout=log, stderr=log)
+            self.process = subprocess.Popen([self.stack.outboxd, "run"], env={**clean, **self.settings}, stdout=log, stderr=log)
         self.port = eventually("outboxd listens", self._listening, 30)
         return self
 
@@ -225,6 +236,9 @@ class Sidecar:
     def cpu(self):
         return proc_cpu(self.process.pid)
 
+    def pin(self, cores):
+        run("taskset", "-apc", ",".join(map(str, cores)), self.process.pid)
+
     def rss(self):
         return proc_bytes(self.process.pid, "VmRSS")
 
@@ -242,16 +256,16 @@ class Sidecar:
                 raise RuntimeError(f"outboxd did not end:\n{self.log.read_text()[-2000:]}") from None
 
     def drain(self, rows, limit=600):
-        """Waits until so many rows are confirmed; figures of the time between the first poll that shows any and the last."""
-        first = (0, 0.0, 0.0)
-        begun = None
+        """Waits until so many rows are confirmed; figures of the time from the first look that finds any to the last.
+
+        Where one look finds them all (tiny runs), of the time since the start of the process."""
+        begun, first = self.started, (0, 0.0, 0.0)
         while True:
             now, confirmed = time.monotonic(), self.confirmed()
-            if begun is None and confirmed > 0:
-                begun = now
-                first = (confirmed, *self.cpu())
             if confirmed >= rows:
                 break
+            if first[0] == 0 and confirmed > 0:
+                begun, first = now, (confirmed, *self.cpu())
             if self.process.poll() is not None or now - self.started > limit:
                 raise RuntimeError(f"{confirmed} of {rows} confirmed:\n{self.log.read_text()[-2000:]}")
             time.sleep(0.02)
