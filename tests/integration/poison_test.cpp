@@ -67,8 +67,9 @@ TEST_F(poison, in_a_column_is_refused_by_the_table) {
        {"exchange", "routing_key", "ordering_key", "content_type", "content_encoding", "type",
         "correlation_id", "reply_to", "app_id"}) {
     const auto insert = [&](const std::string& value) {
-      db.run("INSERT INTO \"outbox\".messages (" + column + ", payload) VALUES ('" + value +
-             "', '{}')");
+      std::string statement = "INSERT INTO \"outbox\".messages (";
+      statement.append(column).append(", payload) VALUES ('").append(value).append("', '{}')");
+      db.run(statement);
     };
     EXPECT_THROW(insert(too_long), pqxx::check_violation) << column;
     EXPECT_NO_THROW(insert(longest)) << column;
