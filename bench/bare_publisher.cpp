@@ -37,6 +37,7 @@ struct plan {
   std::vector<std::string> queues;
   std::uint64_t messages = 100'000, window = 1'000;
   std::size_t body = 1'000, connections = 1;
+  bool event = false;
 };
 
 void must(bool ok, const std::string& what) {
@@ -72,13 +73,29 @@ std::string method_frame(amqp_method_number_t id, void* method) {
   return frame(AMQP_FRAME_METHOD, big_endian(id, 4) + arguments);
 }
 
-std::string message_frames(const std::string& queue, std::size_t body) {
+// The properties that outboxd sends with each event; without them, a bare message is a little less
+// work for the broker.
+void set_event_properties(amqp_basic_properties_t& properties, amqp_table_entry_t& id) {
+  properties._flags |= AMQP_BASIC_CONTENT_TYPE_FLAG | AMQP_BASIC_MESSAGE_ID_FLAG |
+                       AMQP_BASIC_TIMESTAMP_FLAG | AMQP_BASIC_HEADERS_FLAG;
+  properties.content_type = amqp_cstring_bytes("application/json");
+  properties.message_id = amqp_cstring_bytes("9f1c5a2e-7f0b-4d58-9d0e-6a8f0d1b2c3d");
+  properties.timestamp = 1'800'000'000;
+  id.key = amqp_cstring_bytes("x-outbox-id");
+  id.value.kind = AMQP_FIELD_KIND_I64;
+  id.value.value.i64 = 123'456'789;
+  properties.headers = {1, &id};
+}
+
+std::string message_frames(const std::string& queue, std::size_t body, bool event) {
   amqp_basic_publish_t publish{};
   publish.routing_key = amqp_cstring_bytes(queue.c_str());
   publish.mandatory = 1;
   amqp_basic_properties_t properties{};
   properties._flags = AMQP_BASIC_DELIVERY_MODE_FLAG;
   properties.delivery_mode = 2;
+  amqp_table_entry_t id{};
+  if (event) set_event_properties(properties, id);
   std::string encoded(1'024, '\0');
   const int size =
       amqp_encode_properties(AMQP_BASIC_CLASS, &properties, {encoded.size(), encoded.data()});
@@ -94,7 +111,9 @@ std::string message_frames(const std::string& queue, std::size_t body) {
 class connection {
  public:
   connection(const plan& what, const std::string& queue)
-      : plan_(what), message_(message_frames(queue, what.body)), transactions_(what.style == "tx") {
+      : plan_(what),
+        message_(message_frames(queue, what.body, what.event)),
+        transactions_(what.style == "tx") {
     std::string url = what.url;
     amqp_connection_info info{};
     must(amqp_parse_url(url.data(), &info) == AMQP_STATUS_OK, "not an AMQP URL");
@@ -224,6 +243,7 @@ void run(const plan& what) {
   std::vector<std::unique_ptr<connection>> connections;
   for (std::size_t n = 0; n < what.connections; ++n)
     connections.push_back(std::make_unique<connection>(what, what.queues[n % what.queues.size()]));
+  const std::size_t each = what.messages / std::max<std::size_t>(what.connections, 1);
   std::vector<std::exception_ptr> failed(what.connections);
   const auto started = clock_type::now();
   {
@@ -231,7 +251,7 @@ void run(const plan& what) {
     for (std::size_t n = 0; n < what.connections; ++n) {
       threads.emplace_back([&, n] {
         try {
-          connections[n]->publish(what.messages / what.connections);
+          connections[n]->publish(each);
         } catch (...) {
           failed[n] = std::current_exception();
         }
@@ -243,7 +263,7 @@ void run(const plan& what) {
     if (f) std::rethrow_exception(f);
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const auto sent = static_cast<double>(what.messages / what.connections * what.connections);
+  const auto sent = static_cast<double>(each * what.connections);
   std::printf(R"({"messages": %.0f, "seconds": %.6f, "rate": %.1f, "user": %.3f, "system": %.3f})"
               "\n",
               sent, took.count(), sent / took.count(), seconds(used.ru_utime),
@@ -259,11 +279,13 @@ int main(int argc, char** argv) {
   app.add_option("--queue", what.queues, "queues that exist; connections take turns")->required();
   app.add_option("--messages", what.messages, "in all");
   app.add_option("--body", what.body, "bytes");
-  app.add_option("--connections", what.connections, "at once, a thread each");
+  app.add_option("--connections", what.connections, "at once, a thread each")
+      ->check(CLI::PositiveNumber);
   app.add_option("--window", what.window,
                  "unconfirmed at most, or the size of a batch or transaction");
   app.add_option("--style", what.style, "window, batch, tx")
       ->check(CLI::IsMember({"window", "batch", "tx"}));
+  app.add_flag("--event", what.event, "with the properties of an event, as outboxd sends them");
   CLI11_PARSE(app, argc, argv);
   try {
     run(what);

@@ -101,12 +101,14 @@ def main():
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "./dev bench " + " ".join(sys.argv[1:]),
     }
-    report, titles, failed = Report(), {}, []
+    report, titles, failed, stack = Report(), {}, [], None
     for name in chosen:
         scenario = importlib.import_module(f"scenarios.{name}")
         titles[name] = scenario.TITLE
         print(f"==> {name}: {scenario.TITLE}", flush=True)
-        stack = Stack(options.build)  # each scenario starts with servers that have done nothing yet
+        # Each scenario starts with servers that have done nothing yet; a smoke test has no time for that.
+        if not options.smoke or stack is None:
+            stack = Stack(options.build)
         try:
             scenario.run(Bench(name, report, stack, options))
         except Exception as e:  # the others are still worth having; the exit status tells
@@ -114,21 +116,16 @@ def main():
             report.notes.append((name, "failed", str(e)))
             print(f"    {name} FAILED: {e}", file=sys.stderr, flush=True)
         finally:
-            stack.close()
+            if not options.smoke or name == chosen[-1]:
+                stack.close()
         # After each scenario, so that an interrupted run leaves what it has.
         (out / "results.json").write_text(report.json(about) + "\n")
-        (out / "table.md").write_text("# ./dev bench\n\n" + describe(about) + report.markdown(titles))
+        (out / "table.md").write_text(report.markdown(about, titles))
         if not options.smoke and hasattr(scenario, "plot") and report.samples.get(name):
             draw(out, name, scenario, report)
     print((out / "table.md").read_text())
     print(f"==> {out}")
     return 1 if failed else 0
-
-
-def describe(about):
-    lines = [f"- {k}: {v}" for k, v in about.items() if k != "machine"]
-    lines += [f"- {k}: {v}" for k, v in about["machine"].items()]
-    return "\n".join(lines) + "\n\n"
 
 
 if __name__ == "__main__":

@@ -157,32 +157,29 @@ class Stack:
     def delete_queue(self, name):
         self.management("DELETE", f"/queues/%2f/{name}")
 
-    def depth(self, name):
-        """Ready messages, exactly, now. (The management API is seconds late.)"""
-        for line in run(SERVERS, "rabbitmq-ctl", self.dir, "list_queues", "name", "messages").splitlines():
-            words = line.split()
-            if words and words[0] == name:
-                return int(words[1])
-        raise RuntimeError(f"no queue {name}")
+    def depth(self, *names):
+        """Messages that wait in these queues, together, exactly and now."""
+        return sum(int(n) for n in run(self.tool("queue_depth"), self.amqp_url, *names).split())
 
     def expect_depth(self, queues, messages):
-        """Every message is there, and none twice. (A quorum queue counts some seconds late.)"""
+        """Every message is there, and none twice. (A quorum queue counts a moment after it confirms.)"""
         try:
-            eventually("", lambda: sum(self.depth(queue) for queue in queues) == messages, 30, 0.5)
+            eventually("", lambda: self.depth(*queues) == messages, 30)
         except TimeoutError:
-            queued = sum(self.depth(queue) for queue in queues)
-            raise RuntimeError(f"{queued} messages in the queues after {messages} rows") from None
+            raise RuntimeError(f"{self.depth(*queues)} messages in the queues after {messages} rows") from None
 
     # --- programs of ours ---
 
     def tool(self, name):
         return self.build / "bench" / name
 
-    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window"):
+    def bare_publisher(self, queues, messages, body, connections=1, window=1000, style="window", event=False):
         command = [self.tool("bare_publisher"), "--url", self.amqp_url, "--messages", messages, "--body", body]
         command += ["--connections", connections, "--window", window, "--style", style]
         for queue in queues:
             command += ["--queue", queue]
+        if event:
+            command.append("--event")
         return json.loads(run(*command))
 
     def sidecar(self, **settings):

@@ -129,6 +129,19 @@ TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
             without_scan);
 }
 
+TEST_P(store_plans,
+       reading_what_is_new_visits_the_partial_indexes_only_and_no_more_than_its_limits) {
+  const std::string values = "20000, 10, 10, 65536";
+  const auto plan = plan_of(sql_.read_new, values);
+  EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
+  EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("messages_pkey")));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Seq Scan")));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Bitmap")));
+  // Ten above the frontier, whether there are any, ten that are due and the first that is not.
+  EXPECT_LE(visited_by(sql_.read_new, values), 10 + 1 + 10 + 1);
+}
+
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {
   const auto plan = plan_of(sql_.measure, "100000, '{1,500}', '{10,9223372036854775807}'");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
