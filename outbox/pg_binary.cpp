@@ -48,7 +48,8 @@ binary_parameter ids_of(const std::vector<row_ref>& rows) {
 binary_parameter message_ids_of(const std::vector<row_ref>& rows) {
   return array_of(rows, uuid_oid, sizeof(row_ref::message_id),
                   [](std::string& out, const row_ref& row) {
-                    out.append(row.message_id.begin(), row.message_id.end());
+                    const auto& id = row.message_id;
+                    out.append(reinterpret_cast<const char*>(id.data), id.size());
                   });
 }
 
