@@ -77,22 +77,30 @@ class Report:
     def json(self, about):
         return json.dumps({**about, "samples": self.samples, "targets": self.targets, "notes": self.notes}, indent=1)
 
-    def markdown(self, titles):
-        lines = []
+    def target_table(self):
+        lines = ["| what | wanted | measured | reached |", "|---|---|---|---|"]
+        lines += [f"| {t['what']} | {t['wanted']} | {number(t['value'])} | {t['reached']} |" for t in self.targets]
+        return "\n".join(lines) + "\n"
+
+    def figure_table(self, scenario):
+        lines = ["| case | figure | median | least | most | runs |", "|---|---|---|---|---|---|"]
+        for case, figures in self.samples.get(scenario, {}).items():
+            for figure, values in figures.items():
+                spread = f"{number(statistics.median(values))} | {number(min(values))} | {number(max(values))}"
+                lines.append(f"| {case} | {figure} | {spread} | {len(values)} |")
+        return "\n".join(lines) + "\n"
+
+    def markdown(self, about, titles):
+        parts = ["# ./dev bench", describe(about)]
         if self.targets:
-            lines += ["## Figures to reach", "", "| what | wanted | measured | reached |", "|---|---|---|---|"]
-            lines += [f"| {t['what']} | {t['wanted']} | {number(t['value'])} | {t['reached']} |" for t in self.targets]
-            lines.append("")
-        for scenario, cases in self.samples.items():
-            lines += [f"## {titles.get(scenario, scenario)}", ""]
-            lines += ["| case | figure | median | least | most | runs |", "|---|---|---|---|---|---|"]
-            for case, figures in cases.items():
-                for figure, values in figures.items():
-                    spread = f"{number(statistics.median(values))} | {number(min(values))} | {number(max(values))}"
-                    lines.append(f"| {case} | {figure} | {spread} | {len(values)} |")
-            lines.append("")
-            for where, case, text in self.notes:
-                if where == scenario:
-                    lines += [f"- {case}: {text}"]
-            lines.append("")
-        return "\n".join(lines)
+            parts += ["## Figures to reach", self.target_table()]
+        for scenario, title in titles.items():
+            parts += [f"## {title}", self.figure_table(scenario)]
+            parts += [f"- {case}: {text}" for where, case, text in self.notes if where == scenario]
+        return "\n\n".join(p.strip() for p in parts) + "\n"
+
+
+def describe(about):
+    lines = [f"- {name}: {about[name]}" for name in ("command", "revision", "started")]
+    lines += [f"- {name}: {value}" for name, value in about["machine"].items()]
+    return "\n".join(lines) + "\n"

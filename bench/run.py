@@ -120,18 +120,12 @@ def main():
                 stack.close()
         # After each scenario, so that an interrupted run leaves what it has.
         (out / "results.json").write_text(report.json(about) + "\n")
-        (out / "table.md").write_text("# ./dev bench\n\n" + describe(about) + report.markdown(titles))
+        (out / "table.md").write_text(report.markdown(about, titles))
         if not options.smoke and hasattr(scenario, "plot") and report.samples.get(name):
             draw(out, name, scenario, report)
     print((out / "table.md").read_text())
     print(f"==> {out}")
     return 1 if failed else 0
-
-
-def describe(about):
-    lines = [f"- {k}: {v}" for k, v in about.items() if k != "machine"]
-    lines += [f"- {k}: {v}" for k, v in about["machine"].items()]
-    return "\n".join(lines) + "\n\n"
 
 
 if __name__ == "__main__":

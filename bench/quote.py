@@ -1,0 +1,52 @@
+"""Writes the figures of a run into docs/performance.md, or says where they differ (--check).
+
+The document names the run: <!-- figures DIRECTORY SCENARIO… --> … <!-- end -->. What stands between is made here."""
+
+import argparse
+import json
+import pathlib
+import re
+import sys
+
+from report import Report, describe
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DOCUMENT = ROOT / "docs/performance.md"
+QUOTED = re.compile(r"(<!-- (figures|machine|targets) (\S+?)((?: \S+)*) -->\n).*?(<!-- end -->)", re.S)
+
+
+def load(directory):
+    report = Report()
+    data = json.loads((ROOT / directory / "results.json").read_text())
+    report.samples, report.targets, report.notes = data["samples"], data["targets"], data["notes"]
+    return report, data
+
+
+def quoted(match):
+    head, what, directory, scenarios, end = match.groups()
+    report, data = load(directory)
+    if what == "machine":
+        text = describe(data)
+    elif what == "targets":
+        text = report.target_table()
+    else:
+        text = "\n".join(report.figure_table(scenario) for scenario in scenarios.split())
+    return f"{head}{text.strip()}\n{end}"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail where the document differs")
+    options = parser.parse_args()
+    before = DOCUMENT.read_text()
+    after = QUOTED.sub(quoted, before)
+    if options.check and after != before:
+        print("docs/performance.md does not say what its run has measured: run bench/quote.py", file=sys.stderr)
+        return 1
+    if not options.check:
+        DOCUMENT.write_text(after)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
