@@ -16,7 +16,7 @@ class NotInstalled(Exception):
 
 
 def call(what, *command, **options):
-    """The last line of a failure is what a reader of the table can use."""
+    """Runs a command. Of a failure, the first line that speaks of an error is what a reader of the table can use."""
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=1800, **options)
     except FileNotFoundError as e:
@@ -24,9 +24,9 @@ def call(what, *command, **options):
     except subprocess.TimeoutExpired as e:
         raise NotInstalled(f"{what}: not within {e.timeout:.0f} s") from e
     if done.returncode != 0:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if re.search("error", line, re.IGNORECASE)]
-        raise NotInstalled(f"{what}: {(said or ['exit status ' + str(done.returncode)])[0].strip()}")
-    return done.stdout + done.stderr
+        said = re.sub(r"\x1b\[\d*m", "", done.stdout + done.stderr).strip().splitlines()
+        errors = [line for line in said if "error" in line.lower()]
+        raise NotInstalled(f"{what}: {([*errors, *said[-1:]] or [f'exit status {done.returncode}'])[0][:300]}")
 
 
 def made(name, recipes, make, fetch):
