@@ -4,9 +4,7 @@
 namespace outboxd::relay {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
-using testing::IsSupersetOf;
 using tests::row_status;
 
 class core_backlog : public core_world {
