@@ -67,7 +67,8 @@ class store_plans : public testing::TestWithParam<table_state> {
                       const std::string& how = "EXPLAIN") {
     if (prepared_.insert(s.name).second) db_.run("PREPARE " + s.name + " AS " + s.sql);
     std::string plan;
-    for (const auto& line : db_.run(how + " EXECUTE " + s.name + "(" + values + ")")) {
+    const auto lines = db_.run(how + " EXECUTE " + s.name + "(" + values + ")");
+    for (const auto& line : lines) {
       plan += line[0].c_str();
       plan += '\n';
     }
