@@ -243,6 +243,7 @@ void run(const plan& what) {
   std::vector<std::unique_ptr<connection>> connections;
   for (std::size_t n = 0; n < what.connections; ++n)
     connections.push_back(std::make_unique<connection>(what, what.queues[n % what.queues.size()]));
+  const std::size_t each = what.messages / std::max<std::size_t>(what.connections, 1);
   std::vector<std::exception_ptr> failed(what.connections);
   const auto started = clock_type::now();
   {
@@ -250,7 +251,7 @@ void run(const plan& what) {
     for (std::size_t n = 0; n < what.connections; ++n) {
       threads.emplace_back([&, n] {
         try {
-          connections[n]->publish(what.messages / what.connections);
+          connections[n]->publish(each);
         } catch (...) {
           failed[n] = std::current_exception();
         }
@@ -262,7 +263,7 @@ void run(const plan& what) {
     if (f) std::rethrow_exception(f);
   rusage used{};
   getrusage(RUSAGE_SELF, &used);
-  const auto sent = static_cast<double>(what.messages / what.connections * what.connections);
+  const auto sent = static_cast<double>(each * what.connections);
   std::printf(R"({"messages": %.0f, "seconds": %.6f, "rate": %.1f, "user": %.3f, "system": %.3f})"
               "\n",
               sent, took.count(), sent / took.count(), seconds(used.ru_utime),
@@ -278,7 +279,8 @@ int main(int argc, char** argv) {
   app.add_option("--queue", what.queues, "queues that exist; connections take turns")->required();
   app.add_option("--messages", what.messages, "in all");
   app.add_option("--body", what.body, "bytes");
-  app.add_option("--connections", what.connections, "at once, a thread each");
+  app.add_option("--connections", what.connections, "at once, a thread each")
+      ->check(CLI::PositiveNumber);
   app.add_option("--window", what.window,
                  "unconfirmed at most, or the size of a batch or transaction");
   app.add_option("--style", what.style, "window, batch, tx")

@@ -1,14 +1,13 @@
 // A row of outbox.messages as the relay sees it. Plain values; no database type leaves outbox/.
 #pragma once
 
-#include <boost/functional/hash.hpp>
 #include <boost/uuid/uuid.hpp>
-#include <boost/uuid/uuid_hash.hpp>
 #include <boost/uuid/uuid_io.hpp>
 
 #include <chrono>
 #include <compare>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -29,11 +28,10 @@ struct row_ref {
   }
 };
 
+// Of the id alone: a second row with the same one is rare, and unequal.
 struct row_ref_hash {
   std::size_t operator()(const row_ref& r) const noexcept {
-    std::size_t seed = boost::hash<boost::uuids::uuid>{}(r.message_id);
-    boost::hash_combine(seed, r.id);
-    return seed;
+    return std::hash<std::int64_t>{}(r.id);
   }
 };
 

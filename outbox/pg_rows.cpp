@@ -55,7 +55,8 @@ std::string body(const pqxx::field& as_text, const pqxx::field& as_bytes) {
   return as_bytes.is_null() ? text(as_text) : decode_bytea(view(as_bytes));
 }
 
-// The columns of the statement `read`, in its order.
+// The columns of the statement `read`, in its order: those of its first row, then those of a
+// message.
 enum column : int {
   epoch,
   xmin,
@@ -139,18 +140,20 @@ message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
 }  // namespace
 
 read_answer decode_read(const pqxx::result& rows) {
+  const pqxx::row first = rows.at(0);
   read_answer answer;
-  answer.epoch = optional_number<std::int64_t>(rows[0][column::epoch]).value_or(0);
-  answer.snap.xmin = number<std::uint64_t>(rows[0][column::xmin]);
-  answer.snap.next_xid = number<std::uint64_t>(rows[0][column::next_xid]);
-  if (const auto due = optional_number<std::int64_t>(rows[0][column::next_due_ms])) {
+  answer.epoch = optional_number<std::int64_t>(first[column::epoch]).value_or(0);
+  answer.snap.xmin = number<std::uint64_t>(first[column::xmin]);
+  answer.snap.next_xid = number<std::uint64_t>(first[column::next_xid]);
+  if (const auto due = optional_number<std::int64_t>(first[column::next_due_ms])) {
     answer.next_due_in = std::chrono::milliseconds(std::max<std::int64_t>(0, *due));
   }
-  answer.below_to = number<std::int64_t>(rows[0][column::below_to]);
-  const auto now = moment(rows[0][column::now_us]).value();
+  answer.below_to = number<std::int64_t>(first[column::below_to]);
+  const auto now = moment(first[column::now_us]).value();
   const std::array parts{&answer.rows, &answer.due, &answer.below, &answer.too_late};
-  for (const auto& r : rows) {
-    if (r[column::part].is_null()) break;  // the only row of an empty answer
+  answer.rows.reserve(rows.size() - 1);  // nearly always the only part
+  for (pqxx::result::size_type i = 1; i < rows.size(); ++i) {
+    const pqxx::row r = rows[i];
     parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, now));
   }
   return answer;

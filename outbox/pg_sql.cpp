@@ -15,18 +15,20 @@ namespace {
 //   $9 exchanges that are left out · $10, $11 exchanges and routing keys that are left out
 // $12 limit of due rows
 // $13 farthest due_at of a scheduled row (milliseconds from now), 0: no limit
-// $14 largest inline body and headers · $15 inline bytes in all
+// $14 largest inline body and headers
 //
 // One statement, because its parts must come from one snapshot: with two, a later row of a key
-// could overtake an earlier one whose transaction commits in between. The snapshot is part of the
-// answer: it tells which gaps nobody can fill any more. It stands in every row, also in the only
-// row of an empty answer.
+// could overtake an earlier one whose transaction commits in between. The first row of the answer
+// tells of that moment, the others are messages: the parts one after the other, each as its scan
+// yields it. Nothing sorts, counts or stores them on the way, which would copy every body and cost
+// more than the rest.
 //
-// The snapshot's own xmax is one past the last transaction that has *ended*: one that is running
-// now may have that id, or a higher one, and fill a gap later. So where ids are missing we draw a
+// The snapshot tells which gaps nobody can fill any more. Its own xmax is one past the last
+// transaction that has *ended*: one that is running now may have that id, or a higher one, and fill
+// a gap later. So where there are new rows, and ids between them may be missing, we draw a
 // transaction id of our own, younger than that of anybody who holds one of them: once the xmin of a
-// later snapshot has come so far, they have all ended. Where none is missing nobody asks, and none
-// is drawn: an idle relay uses up no transaction ids.
+// later snapshot has come so far, they have all ended. Where nothing is new none is drawn: an idle
+// relay uses up no transaction ids.
 //
 // Each part is an index scan in the order it wants, with a LIMIT: status = '…' as a constant is
 // what lets the planner use a partial index from a prepared statement. Nothing below the frontier
@@ -44,14 +46,48 @@ namespace {
 // Of the rows that are due last some may have failed: they are counted before they are judged, like
 // those of the scan.
 //
-// MATERIALIZED: what is said once is also made once, and not anew for each row.
+// MATERIALIZED: what is said once is also made once, and not anew for each row. OFFSET 0 does the
+// same for the text of the headers, which is both measured and sent.
 //
 // octet_length() takes the size of a body from the header of the stored value without reading it,
 // and the CASE keeps what does not fit out of the answer: the server never reads those bodies.
-// Headers have no length but that of their text; they are 64 kB at most, and made one at a time.
+// Headers have no length but that of their text; they are 64 kB at most.
+//
+// date_part() is exact to the microsecond for some centuries to come; extract() computes with
+// numerics, at several times the price.
 constexpr std::string_view read_sql = R"(
-WITH picked AS (
-  SELECT 0 AS part, row_number() OVER (ORDER BY o.id) AS position, o.*
+WITH scanned AS MATERIALIZED (
+  SELECT v.*
+    FROM (SELECT m.* FROM "outbox".messages AS m
+           WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
+           ORDER BY m.id LIMIT $7::bigint) AS v
+   WHERE CASE WHEN cardinality($8::text[]) > 0
+              THEN (v.ordering_key IN (SELECT unnest($8::text[]))) IS TRUE
+              ELSE v.ordering_key IS NOT NULL
+                OR NOT (v.exchange IN (SELECT unnest($9::text[]))
+                     OR (v.exchange, v.routing_key) IN (SELECT * FROM unnest($10::text[], $11::text[])))
+         END
+   ORDER BY v.id LIMIT $6::bigint
+), moment AS MATERIALIZED (
+  SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row) AS epoch,
+         pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
+         CASE WHEN EXISTS (SELECT FROM "outbox".messages AS m WHERE m.status = 'pending' AND m.id > $1::bigint)
+              THEN pg_current_xact_id()
+              ELSE pg_snapshot_xmax(pg_current_snapshot()) END AS next_xid,
+         -- A distance to infinity is an error, and one odd row must not stop the others.
+         (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
+            FROM "outbox".messages AS m
+           WHERE m.status = 'deferred' AND m.due_at > now()
+           ORDER BY m.due_at LIMIT 1) AS next_due_ms,
+         CASE WHEN $5::bigint IS NULL THEN 0
+              WHEN (SELECT count(*) FROM scanned) = $6::bigint THEN (SELECT max(s.id) FROM scanned AS s)
+              ELSE coalesce((SELECT m.id FROM "outbox".messages AS m
+                              WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
+                              ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), $1::bigint)
+         END AS below_to,
+         (date_part('epoch', now()) * 1000000)::bigint AS now_us
+), picked AS (
+  SELECT 0 AS part, o.*
     FROM (SELECT g.*
             FROM unnest($2::bigint[], $3::bigint[]) AS gap (first, last)
            CROSS JOIN LATERAL (SELECT m.* FROM "outbox".messages AS m
@@ -63,71 +99,87 @@ WITH picked AS (
             ORDER BY m.id LIMIT $4::bigint)
            ORDER BY id LIMIT $4::bigint) AS o
    UNION ALL
-  SELECT 1, row_number() OVER (ORDER BY d.due_at, d.id), d.*
+  SELECT 1, d.*
     FROM (SELECT m.* FROM "outbox".messages AS m
            WHERE m.status = 'deferred' AND m.due_at <= now()
            ORDER BY m.due_at, m.id LIMIT $12::bigint) AS d
    UNION ALL
-  SELECT 2, row_number() OVER (ORDER BY b.id), b.*
-    FROM (SELECT v.*
-            FROM (SELECT m.* FROM "outbox".messages AS m
-                   WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
-                   ORDER BY m.id LIMIT $7::bigint) AS v
-           WHERE CASE WHEN cardinality($8::text[]) > 0
-                      THEN (v.ordering_key IN (SELECT unnest($8::text[]))) IS TRUE
-                      ELSE v.ordering_key IS NOT NULL
-                        OR NOT (v.exchange IN (SELECT unnest($9::text[]))
-                             OR (v.exchange, v.routing_key) IN (SELECT * FROM unnest($10::text[], $11::text[])))
-                 END
-           ORDER BY v.id LIMIT $6::bigint) AS b
+  SELECT 2, s.* FROM scanned AS s
    UNION ALL
-  SELECT 3, row_number() OVER (ORDER BY l.due_at DESC, l.id DESC), l.*
+  SELECT 3, l.*
     FROM (SELECT v.*
             FROM (SELECT m.* FROM "outbox".messages AS m
                    WHERE m.status = 'deferred' AND m.due_at > now() + $13::bigint * interval '1 ms'
                    ORDER BY m.due_at DESC, m.id DESC LIMIT CASE WHEN $13::bigint > 0 THEN 1000 ELSE 0 END) AS v
            WHERE v.attempts = 0
            ORDER BY v.due_at DESC, v.id DESC LIMIT 100) AS l
-), sized AS (
-  SELECT p.*, s.body_size, s.headers_size,
-         s.fits AND sum(s.body_size + s.headers_size) FILTER (WHERE s.fits)
-                      OVER (ORDER BY p.part, p.position ROWS UNBOUNDED PRECEDING) <= $15::bigint AS inlined
-    FROM picked AS p
-   CROSS JOIN LATERAL (SELECT coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size,
-                              coalesce(octet_length(p.headers::text), 0) AS headers_size OFFSET 0) AS o
-   CROSS JOIN LATERAL (SELECT o.*, p.part < 3 AND o.body_size + o.headers_size <= $14::bigint AS fits) AS s
-), moment AS MATERIALIZED (
-  SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row) AS epoch,
-         pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
-         coalesce((SELECT CASE WHEN count(*) < max(p.id) - $1::bigint THEN pg_current_xact_id() END
-                     FROM picked AS p
-                    WHERE p.part = 0 AND p.id > $1::bigint),
-                  pg_snapshot_xmax(pg_current_snapshot())) AS next_xid,
-         -- A distance to infinity is an error, and one odd row must not stop the others.
-         (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
-            FROM "outbox".messages AS m
-           WHERE m.status = 'deferred' AND m.due_at > now()
-           ORDER BY m.due_at LIMIT 1) AS next_due_ms,
-         (extract(epoch FROM now()) * 1000000)::bigint AS now_us,
-         CASE WHEN $5::bigint IS NULL THEN 0
-              WHEN (SELECT count(*) FROM picked AS p WHERE p.part = 2) = $6::bigint
-              THEN (SELECT max(p.id) FROM picked AS p WHERE p.part = 2)
-              ELSE coalesce((SELECT m.id FROM "outbox".messages AS m
-                              WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
-                              ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), $1::bigint)
-         END AS below_to
 )
 SELECT moment.epoch, moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+  FROM moment
+ UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL,
        r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
        r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
-       CASE WHEN r.inlined THEN r.headers::text END,
+       CASE WHEN r.inlined THEN r.headers_text END,
+       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
+       r.priority, r.expiration_ms, r.mandatory,
+       (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
+       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
+  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
+               s.part < 3 AND s.body_size + coalesce(octet_length(s.headers_text), 0) <= $14::bigint AS inlined
+          FROM (SELECT p.*, p.headers::text AS headers_text,
+                       coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size
+                  FROM picked AS p OFFSET 0) AS s) AS r)";
+
+// The same where no gap is open, nothing was skipped and no time is too far away, which is nearly
+// always so when a row comes alone: most of what the statement above costs then is to set up the
+// parts that it does not need, several times what this one costs in all. Whoever changes one looks
+// at the other.
+//
+// $1 frontier · $2 limit · $3 limit of due rows · $4 largest inline body and headers
+//
+// The first row tells of the moment, the others are messages; a part is in the order of its scan.
+constexpr std::string_view read_new_sql = R"(
+WITH picked AS (
+  (SELECT 0 AS part, m.* FROM "outbox".messages AS m
+    WHERE m.status = 'pending' AND m.id > $1::bigint
+    ORDER BY m.id LIMIT $2::bigint)
+   UNION ALL
+  (SELECT 1, m.* FROM "outbox".messages AS m
+    WHERE m.status = 'deferred' AND m.due_at <= now()
+    ORDER BY m.due_at, m.id LIMIT $3::bigint)
+)
+SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row),
+       pg_snapshot_xmin(pg_current_snapshot()),
+       CASE WHEN EXISTS (SELECT FROM "outbox".messages AS m WHERE m.status = 'pending' AND m.id > $1::bigint)
+            THEN pg_current_xact_id()
+            ELSE pg_snapshot_xmax(pg_current_snapshot()) END,
+       (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
+          FROM "outbox".messages AS m
+         WHERE m.status = 'deferred' AND m.due_at > now()
+         ORDER BY m.due_at LIMIT 1),
+       0::bigint,
+       (extract(epoch FROM now()) * 1000000)::bigint,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+ UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, NULL,
+       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
+       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
+       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
+       CASE WHEN r.inlined THEN r.headers_text END,
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
        r.priority, r.expiration_ms, r.mandatory,
        (extract(epoch FROM r.created_at) * 1000000)::bigint, r.attempts,
        (extract(epoch FROM r.failing_since) * 1000000)::bigint, r.status = 'deferred'
-  FROM moment LEFT JOIN sized AS r ON true
- ORDER BY r.part, r.position)";
+  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
+               s.body_size + coalesce(octet_length(s.headers_text), 0) <= $4::bigint AS inlined
+          FROM (SELECT p.*, p.headers::text AS headers_text,
+                       coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size
+                  FROM picked AS p OFFSET 0) AS s) AS r)";
 
 // $1, $2 ids and message_ids, in the order of the answer. What was settled or given up meanwhile
 // needs no body any more.
@@ -349,6 +401,7 @@ statement make(const char* name, std::string_view sql, const std::string& schema
 
 store_statements::store_statements(const std::string& schema)
     : read(make("read", read_sql, schema)),
+      read_new(make("read_new", read_new_sql, schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),
       mark_sent(make("mark_sent", mark_sent_sql, schema)),

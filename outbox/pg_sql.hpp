@@ -17,6 +17,7 @@ struct store_statements {
   explicit store_statements(const std::string& schema);
 
   statement read;
+  statement read_new;  // what has been written since, and nothing else
   statement load_bodies;
   statement load_failed;
   statement mark_sent;

@@ -1,10 +1,12 @@
 #include "outbox/pg_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <utility>
 
 #include "outbox/lane.hpp"
+#include "outbox/pg_binary.hpp"
 #include "outbox/pg_rows.hpp"
 #include "outbox/pg_sql.hpp"
 #include "outbox/pg_text.hpp"
@@ -23,23 +25,6 @@ template <typename T>
 std::int64_t as_bigint(T value) {
   return static_cast<std::int64_t>(
       std::min<T>(value, static_cast<T>(std::numeric_limits<std::int64_t>::max())));
-}
-
-struct ref_arrays {
-  std::string ids;
-  std::string message_ids;
-};
-
-ref_arrays arrays_of(const std::vector<row_ref>& rows) {
-  std::vector<std::int64_t> ids;
-  std::vector<boost::uuids::uuid> message_ids;
-  ids.reserve(rows.size());
-  message_ids.reserve(rows.size());
-  for (const auto& row : rows) {
-    ids.push_back(row.id);
-    message_ids.push_back(row.message_id);
-  }
-  return {bigint_array(ids), uuid_array(message_ids)};
 }
 
 struct range_arrays {
@@ -74,6 +59,14 @@ destination_arrays arrays_of(const std::vector<destination>& destinations) {
   return out;
 }
 
+// What may come with its row however large the others are: all of them together fit.
+std::size_t sure_to_fit(const read_request& request) {
+  const std::size_t rows =
+      request.limit + request.due_limit + (request.below ? request.below->rows : 0);
+  return std::min(request.inline_row_bytes,
+                  request.inline_total_bytes / std::max<std::size_t>(1, rows));
+}
+
 read_answer run_read(session& db, const statement& sql, const read_request& request) {
   const auto [gap_first, gap_last] = arrays_of(request.gaps);
   const auto below = request.below.value_or(scan{});
@@ -83,8 +76,49 @@ read_answer run_read(session& db, const statement& sql, const read_request& requ
       sql, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
       as_bigint(below.rows), as_bigint(below.visited), text_array(below.keys),
       text_array(without.exchanges), text_array(without.exchange), text_array(without.routing_key),
-      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(request.inline_row_bytes),
-      as_bigint(request.inline_total_bytes)));
+      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(sure_to_fit(request))));
+}
+
+// Which of the larger bodies fit beside those that have come, in the order of the parts.
+std::vector<message*> also_inline(read_answer& answer, const read_request& request) {
+  std::vector<message*> chosen;
+  std::size_t used = 0;
+  const std::array parts{&answer.rows, &answer.due, &answer.below};
+  for (const auto* part : parts) {
+    for (const message& m : *part) used += m.body_loaded ? m.body_size + m.headers_size : 0;
+  }
+  for (auto* part : parts) {
+    for (message& m : *part) {
+      const std::size_t size = m.body_size + m.headers_size;
+      if (m.body_loaded || size > request.inline_row_bytes) continue;
+      if (used + size > request.inline_total_bytes) return chosen;
+      used += size;
+      chosen.push_back(&m);
+    }
+  }
+  return chosen;
+}
+
+// A body never changes, so it need not be of the same snapshot as its row. A row that is gone by
+// then stays without.
+void load_larger_bodies(session& db, const statement& sql, const read_request& request,
+                        read_answer& answer) {
+  const std::vector<message*> rows = also_inline(answer, request);
+  if (rows.empty()) return;
+  std::vector<row_ref> refs;
+  refs.reserve(rows.size());
+  for (const message* m : rows) refs.push_back(m->ref);
+  auto row = rows.begin();
+  for (loaded_body& b : decode_bodies(db.run(sql, ids_of(refs), message_ids_of(refs)))) {
+    row = std::find_if(row, rows.end(), [&](const message* m) { return m->ref == b.ref; });
+    if (row == rows.end()) return;
+    message& m = **row;
+    m.body = std::move(b.body);
+    m.headers = std::move(b.headers);
+    m.body_size = m.body.size();
+    m.headers_size = m.headers ? m.headers->size() : 0;
+    m.body_loaded = true;
+  }
 }
 
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
@@ -99,8 +133,7 @@ std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t 
     retry_in.push_back(d.retry_in.count());
     errors.push_back(storable_text(d.last_error, last_error_limit));
   }
-  const auto [ids, message_ids] = arrays_of(refs);
-  return decode_refs(db.run(sql, epoch, ids, message_ids, bigint_array(attempts),
+  return decode_refs(db.run(sql, epoch, ids_of(refs), message_ids_of(refs), bigint_array(attempts),
                             text_array(status), bigint_array(retry_in), text_array(errors)));
 }
 
@@ -170,7 +203,9 @@ void pg_store::read(read_request request, handler<read_answer> done) {
   impl_->reading_.submit<read_answer>(
       "read",
       [sql = impl_->sql_, request = std::move(request)](session& db) {
-        return run_read(db, sql->read, request);
+        auto answer = run_read(db, sql->read, request);
+        load_larger_bodies(db, sql->load_bodies, request, answer);
+        return answer;
       },
       std::move(done));
 }
@@ -179,8 +214,7 @@ void pg_store::load_bodies(std::vector<row_ref> rows, handler<std::vector<loaded
   impl_->reading_.submit<std::vector<loaded_body>>(
       "load_bodies",
       [sql = impl_->sql_, rows = std::move(rows)](session& db) {
-        const auto [ids, message_ids] = arrays_of(rows);
-        return decode_bodies(db.run(sql->load_bodies, ids, message_ids));
+        return decode_bodies(db.run(sql->load_bodies, ids_of(rows), message_ids_of(rows)));
       },
       std::move(done));
 }
@@ -200,8 +234,8 @@ void pg_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   impl_->writing_.submit<std::size_t>(
       "settle",
       [sql = impl_->sql_, remove = impl_->delete_on_ack_, rows = std::move(rows)](session& db) {
-        const auto [ids, message_ids] = arrays_of(rows);
-        const auto changed = db.run(remove ? sql->delete_sent : sql->mark_sent, ids, message_ids);
+        const auto& statement = remove ? sql->delete_sent : sql->mark_sent;
+        const auto changed = db.run(statement, ids_of(rows), message_ids_of(rows));
         return static_cast<std::size_t>(changed.affected_rows());
       },
       std::move(done));

@@ -23,16 +23,6 @@ std::uint8_t digit_value(char c) {
   return digit_values[static_cast<unsigned char>(c)];
 }
 
-void append_uuid(std::string& out, const boost::uuids::uuid& id) {
-  int position = 0;
-  for (const std::uint8_t byte : id) {
-    if (position == 4 || position == 6 || position == 8 || position == 10) out += '-';
-    out += digits[byte >> 4];
-    out += digits[byte & 0x0f];
-    ++position;
-  }
-}
-
 template <typename T, typename Append>
 std::string array_of(const std::vector<T>& values, Append append) {
   std::string out = "{";
@@ -85,10 +75,6 @@ std::string text_array(const std::vector<std::string>& values) {
 std::string bigint_array(const std::vector<std::int64_t>& values) {
   return array_of(values,
                   [](std::string& out, std::int64_t value) { out += std::to_string(value); });
-}
-
-std::string uuid_array(const std::vector<boost::uuids::uuid>& values) {
-  return array_of(values, append_uuid);
 }
 
 boost::uuids::uuid parse_uuid(std::string_view text) {

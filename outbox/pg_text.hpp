@@ -14,7 +14,6 @@ namespace outboxd::outbox {
 // safe.
 std::string text_array(const std::vector<std::string>& values);
 std::string bigint_array(const std::vector<std::int64_t>& values);
-std::string uuid_array(const std::vector<boost::uuids::uuid>& values);
 
 // The 36-character form. Throws std::runtime_error on anything else.
 boost::uuids::uuid parse_uuid(std::string_view text);

@@ -4,6 +4,9 @@
 #include <pqxx/pqxx>
 
 #include <string>
+#include <utility>
+
+#include "outbox/pg_binary.hpp"
 
 namespace outboxd::outbox::compat {
 
@@ -18,10 +21,18 @@ inline void never_reconnect([[maybe_unused]] pqxx::connection& connection) {
 #endif
 }
 
+template <typename T>
+const T& parameter(const T& value) {
+  return value;
+}
+inline pqxx::binarystring parameter(const binary_parameter& value) {
+  return pqxx::binarystring(value.bytes);
+}
+
 template <typename... Args>
 pqxx::result exec_prepared(pqxx::transaction_base& tx, const std::string& name,
                            const Args&... args) {
-  return tx.exec_prepared(name, args...);
+  return tx.exec_prepared(name, parameter(args)...);
 }
 
 // Listens from construction on; counts what arrives.

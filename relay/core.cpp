@@ -104,10 +104,9 @@ void core::take(outbox::message&& m, time_point now) {
   const outbox::row_ref ref = r.msg.ref;
   apply(keys_.add(r));
   // Bodies of rows that wait behind others must not use up what the others need.
+  if (rows_.bytes() <= opts_.max_in_flight_bytes / 2) return;
   row* still = rows_.find(ref);
-  if (still != nullptr && still->state == row_state::queued &&
-      rows_.bytes() > opts_.max_in_flight_bytes / 2)
-    rows_.drop_body(*still);
+  if (still != nullptr && still->state == row_state::queued) rows_.drop_body(*still);
 }
 
 void core::apply(const key_order::change& c) {
@@ -133,13 +132,13 @@ void core::activate(row& r) {
     window_.add(r);
   } else {
     r.state = row_state::bodiless;
-    bodiless_.insert(&r);
+    bodiless_.insert(bodiless_.end(), r);
   }
 }
 
 void core::deactivate(row& r) {
   if (r.state == row_state::ready) window_.remove(r);
-  if (r.state == row_state::bodiless) bodiless_.erase(&r);
+  if (r.state == row_state::bodiless) bodiless_.erase(bodiless_.iterator_to(r));
   if (r.state == row_state::held || r.probe) destinations_.forget(r);
   r.state = row_state::queued;
 }

@@ -98,7 +98,9 @@ class core {
   void lane_closed(lane_id lane, doubt why, time_point now);
   void lane_blocked(lane_id lane, bool blocked) { window_.lane_blocked(lane, blocked); }
   // What the outcome came to: a channel closed twice over one row alone is a verdict on that row.
-  verdict landed(const outcome& o, time_point now);
+  // The row: find(o.ref).
+  verdict landed(row& r, const outcome& o, time_point now);
+  verdict landed(const outcome& o, time_point now) { return landed(*find(o.ref), o, now); }
 
   // Stop reading and publishing; what is in flight is waited for and written.
   void drain();
@@ -109,7 +111,8 @@ class core {
   std::optional<time_point> next_poll() const;
 
   // ---- questions ----
-  const row* find(const outbox::row_ref& ref) { return rows_.find(ref); }
+  // Null: not in memory.
+  row* find(const outbox::row_ref& ref) { return rows_.find(ref); }
   bool leading() const { return epoch_.has_value(); }
   bool drained() const;
   std::size_t rows_in_memory() const { return rows_.size(); }
@@ -235,7 +238,7 @@ class core {
   std::optional<bool> wake_lock_todo_;  // true: try, false: release
 
   // Bodies.
-  rows_by_id bodiless_;
+  row_line bodiless_;
   bool load_out_ = false;
   std::vector<outbox::row_ref> loading_;
 

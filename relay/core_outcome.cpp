@@ -49,32 +49,30 @@ void core::lane_closed(lane_id lane, doubt why, time_point now) {
   empty_held_destinations();
 }
 
-verdict core::landed(const outcome& o, time_point now) {
-  row* r = rows_.find(o.ref);
-  BOOST_ASSERT_MSG(r != nullptr && r->state == row_state::in_flight,
-                   "an outcome for a row that is not in flight");
+verdict core::landed(row& r, const outcome& o, time_point now) {
+  BOOST_ASSERT_MSG(r.state == row_state::in_flight, "an outcome for a row that is not in flight");
   if (o.what == verdict::confirmed) {
-    confirmed(*r, now);
+    confirmed(r, now);
     return verdict::confirmed;
   }
-  window_.landed(*r);
+  window_.landed(r);
   if (!leading() || (o.what == verdict::unknown && draining_)) {
     // The table still has it: whoever leads next will send it.
-    if (r->msg.ordering_key) apply(keys_.finish(*r));
-    r->state = row_state::queued;
-    drop(*r);
+    if (r.msg.ordering_key) apply(keys_.finish(r));
+    r.state = row_state::queued;
+    drop(r);
     return o.what;
   }
   verdict what = o.what;
   if (what == verdict::unknown) {
-    const std::optional<verdict> found = suspected(*r, o);
+    const std::optional<verdict> found = suspected(r, o);
     if (!found) {
-      again(*r, now);
+      again(r, now);
       return verdict::unknown;
     }
     what = *found;
   }
-  judge(*r, what, o, now);
+  judge(r, what, o, now);
   return what;
 }
 

@@ -95,9 +95,9 @@ void core::skip_behind(const outbox::message& m, time_point now) {
 
 // A row that waits for its destination, and would not be of use as a probe.
 bool core::waits_in_table(const outbox::message& m) {
-  if (m.ordering_key && keys_.in_memory(*m.ordering_key)) return false;  // it lines up there
   hold* h = destinations_.hold_of(m);
   if (h == nullptr) return false;
+  if (m.ordering_key && keys_.in_memory(*m.ordering_key)) return false;  // it lines up there
   destinations::seen(*h);
   return !destinations_.may_wait(*h, m);
 }
@@ -105,7 +105,8 @@ bool core::waits_in_table(const outbox::message& m) {
 bool core::key_is_closed(const outbox::message& m) const {
   if (!m.ordering_key) return false;
   const std::string& key = *m.ordering_key;
-  return keys_.waits(key) || overflow_.may_contain(key) || skipped_.closes(m.ref.id, key);
+  const bool waits = destinations_.held() > 0 && keys_.waits(key);
+  return waits || overflow_.may_contain(key) || skipped_.closes(m.ref.id, key);
 }
 
 core::place core::take_or_skip(outbox::message& m, time_point now) {
@@ -280,7 +281,7 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
     // Else a lower id of its key came between, or its destination is held: it has time.
     if (r->state != row_state::bodiless) continue;
     rows_.put_body(*r, std::move(b));
-    bodiless_.erase(r);
+    bodiless_.erase(bodiless_.iterator_to(*r));
     window_.add(*r);
   }
   for (const outbox::row_ref& ref : asked) {
@@ -320,7 +321,8 @@ std::optional<outbox::scan> core::what_to_walk(time_point now) {
   if (!round) {
     auto walk = keys_.ask(keys_per_walk);
     if (walk) {
-      walk->rows = opts_.batch_size;
+      // More could not come in, and would be read again.
+      walk->rows = std::min(opts_.batch_size, walk->keys.size() * keys_.share(free_rows()));
       walk->visited = visited_per_walk;
     }
     return walk;
@@ -380,11 +382,11 @@ void core::poll_bodies(std::vector<action>& todo) {
   if (store_retry_at_) return;
   std::size_t bytes = rows_.bytes();
   std::size_t loaded = 0;
-  for (const row* r : bodiless_) {
-    const std::size_t size = r->msg.body_size + r->msg.headers_size;
+  for (const row& r : bodiless_) {
+    const std::size_t size = r.msg.body_size + r.msg.headers_size;
     const bool fits = bytes + size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
     if (!fits && !(loading_.empty() && window_.empty())) break;
-    loading_.push_back(r->msg.ref);
+    loading_.push_back(r.msg.ref);
     bytes += size;
     loaded += size;
   }

@@ -160,8 +160,10 @@ void core::poll_write(std::vector<action>& todo) {
     settling_.assign(acked_.begin(), end);
     acked_.erase(acked_.begin(), end);
     do_settle s;
+    s.rows.reserve(settling_.size());
     for (const row* r : settling_) s.rows.push_back(r->msg.ref);
-    std::sort(s.rows.begin(), s.rows.end());  // every writer locks rows in the same order
+    // Every writer locks rows in the same order.
+    std::ranges::sort(s.rows, {}, &outbox::row_ref::id);
     todo.emplace_back(std::move(s));
   }
   decide_next_ = !decide;

@@ -31,24 +31,20 @@ destinations::destinations(std::size_t max_in_flight, base::backoff probes,
 
 // ---- what is remembered ----
 
-std::string destinations::name_of(const std::string& exchange, const std::string& routing_key) {
-  return exchange + '\0' + routing_key;
-}
-
 site& destinations::at(const std::string& exchange, const std::string& routing_key) {
-  auto& place = sites_[name_of(exchange, routing_key)];
-  if (!place) {
-    auto& e = exchanges_[exchange];
-    if (!e) {
-      e = std::make_unique<exchange_site>();
-      e->name = exchange;
-    }
-    ++e->sites;
-    place = std::make_unique<site>();
-    place->exchange = e.get();
-    place->routing_key = routing_key;
+  if (const auto it = sites_.find({exchange, routing_key}); it != sites_.end()) return *it->second;
+  auto& e = exchanges_[exchange];
+  if (!e) {
+    e = std::make_unique<exchange_site>();
+    e->name = exchange;
   }
-  return *place;
+  ++e->sites;
+  auto s = std::make_unique<site>();
+  s->exchange = e.get();
+  s->routing_key = routing_key;
+  site& made = *s;
+  sites_.emplace(name_of(made), std::move(s));
+  return made;
 }
 
 void destinations::enter(row& r) {
@@ -67,22 +63,22 @@ void destinations::leave(row& r) {
 // Failures are remembered for some time although no row is there; the oldest go first.
 void destinations::forget_if_idle(site& s) {
   if (s.rows > 0) return;
-  const std::string name = name_of(s.exchange->name, s.routing_key);
   const bool plain = s.failed.empty() && s.exchange->failed.empty() && !s.held &&
                      !s.exchange->held && s.share == whole_window;
-  if (!plain) remembered_.push_back(name);
-  const auto erase = [this](const std::string& n) {
-    const auto it = sites_.find(n);
-    if (it == sites_.end() || it->second->rows > 0 || it->second->held) return;
-    exchange_site& e = *it->second->exchange;
-    sites_.erase(it);
-    if (--e.sites == 0 && !e.held) exchanges_.erase(std::string(e.name));
-  };
-  if (plain) erase(name);
+  if (plain) return erase_if_idle(name_of(s));
+  remembered_.emplace_back(s.exchange->name, s.routing_key);
   while (remembered_.size() > remembered_at_most) {
-    erase(remembered_.front());
+    erase_if_idle({remembered_.front().first, remembered_.front().second});
     remembered_.pop_front();
   }
+}
+
+void destinations::erase_if_idle(const site_name& name) {
+  const auto it = sites_.find(name);
+  if (it == sites_.end() || it->second->rows > 0 || it->second->held) return;
+  exchange_site& e = *it->second->exchange;
+  sites_.erase(it);
+  if (--e.sites == 0 && !e.held) exchanges_.erase(std::string(e.name));
 }
 
 hold* destinations::hold_of(const outbox::message& m) {
@@ -91,7 +87,7 @@ hold* destinations::hold_of(const outbox::message& m) {
   if (e == exchanges_.end()) return nullptr;
   if (e->second->held) return e->second->held.get();
   if (e->second->held_sites == 0) return nullptr;
-  const auto s = sites_.find(name_of(m.exchange, m.routing_key));
+  const auto s = sites_.find({m.exchange, m.routing_key});
   return s == sites_.end() ? nullptr : s->second->held.get();
 }
 
@@ -352,11 +348,13 @@ bool destinations::round_ended(time_point now) {
   const auto unfed = [](const std::unique_ptr<hold>& h) {
     return h && !h->fed && h->probing == nullptr && h->pool.empty();
   };
-  for (auto it = sites_.begin(); it != sites_.end();) {
-    site& s = *(it++)->second;
-    if (!unfed(s.held)) continue;
-    end_site(s);
-    forget_if_idle(s);
+  std::vector<site*> over;
+  for (auto& [name, s] : sites_) {
+    if (unfed(s->held)) over.push_back(s.get());
+  }
+  for (site* s : over) {
+    end_site(*s);
+    forget_if_idle(*s);  // and maybe others, but none that is held
   }
   for (auto& [name, e] : exchanges_) {
     if (unfed(e->held)) end(e->held);

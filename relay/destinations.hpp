@@ -7,6 +7,8 @@
 // routing keys of one exchange are held, the exchange.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -15,6 +17,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -72,7 +75,7 @@ struct site {
   std::size_t in_flight = 0;
   std::size_t in_quarantine = 0;
   // Ready, but it has its share in flight already; the second ones are for the quarantine.
-  rows_by_id parked, parked_failed;
+  row_line parked, parked_failed;
 
   hold* current() const { return exchange->held ? exchange->held.get() : held.get(); }
 };
@@ -132,9 +135,20 @@ class destinations {
   std::vector<hold_event> take_events() { return std::exchange(events_, {}); }
 
  private:
-  static std::string name_of(const std::string& exchange, const std::string& routing_key);
+  struct site_name {
+    std::string_view exchange, routing_key;
+    friend bool operator==(const site_name&, const site_name&) = default;
+  };
+  struct site_name_hash {
+    std::size_t operator()(const site_name& n) const noexcept {
+      const std::hash<std::string_view> of;
+      return 31 * of(n.exchange) + of(n.routing_key);
+    }
+  };
+  static site_name name_of(const site& s) { return {s.exchange->name, s.routing_key}; }
   site& at(const std::string& exchange, const std::string& routing_key);
   void forget_if_idle(site& s);
+  void erase_if_idle(const site_name& name);
   void note(std::vector<outbox::row_ref>& failed, const outbox::row_ref& ref);
   void count(site& s, const outbox::row_ref& ref, verdict what, const std::string& reason,
              time_point now);
@@ -154,8 +168,9 @@ class destinations {
   std::function<double()> random_;
 
   std::unordered_map<std::string, std::unique_ptr<exchange_site>> exchanges_;
-  std::unordered_map<std::string, std::unique_ptr<site>> sites_;
-  std::deque<std::string> remembered_;  // sites without rows, oldest first
+  // By their own names.
+  boost::unordered_flat_map<site_name, std::unique_ptr<site>, site_name_hash> sites_;
+  std::deque<std::pair<std::string, std::string>> remembered_;  // without rows, oldest first
   std::vector<hold*> holds_;
   std::size_t waiting_ = 0;
   std::optional<time_point> next_probe_, hungry_at_;

@@ -13,10 +13,6 @@ namespace {
 constexpr std::size_t low_water = 16;
 constexpr std::size_t low_water_pipelined = 256;
 
-std::size_t share(std::size_t free_rows) {
-  return std::max<std::size_t>(1, free_rows / 8);
-}
-
 std::optional<std::int64_t> lower(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
   if (!a) return b;
   if (!b) return a;
@@ -28,108 +24,103 @@ std::optional<std::int64_t> lower(std::optional<std::int64_t> a, std::optional<s
 // ---- may a row come in? ----
 
 // Rows from this id on may not come into memory.
-std::optional<std::int64_t> key_order::key_state::closed_from() const {
+std::optional<std::int64_t> key_state::closed_from() const {
   const auto unread = lower(skipped, asked);
   return failed.empty() ? unread : lower(unread, failed.front().id + 1);
 }
 
 // The lowest skipped row does not wait for one that failed.
-bool key_order::key_state::readable() const {
+bool key_state::readable() const {
   return skipped && (failed.empty() || *skipped < failed.front().id);
 }
 
-bool key_order::room_for(const key_state& k, std::size_t free_rows) {
+bool key_order::room_for(const key_state& k, std::size_t free_rows) const {
   return free_rows > 0 && (!k.in_memory() || k.waiting.size() < share(free_rows));
 }
 
 bool key_order::admit(const outbox::message& pending, std::size_t free_rows, change& c) {
-  const auto it = keys_.find(*pending.ordering_key);
-  if (it == keys_.end()) return true;
-  key_state& k = it->second;
-  const auto closed = k.closed_from();
-  if ((!closed || pending.ref.id < *closed) && room_for(k, free_rows)) return true;
-  k.skipped = lower(k.skipped, pending.ref.id);
-  c = close_behind(it, pending.ref.id);
+  key_state* k = find(*pending.ordering_key);
+  if (k == nullptr) return true;
+  const auto closed = k->closed_from();
+  if ((!closed || pending.ref.id < *closed) && room_for(*k, free_rows)) return true;
+  k->skipped = lower(k->skipped, pending.ref.id);
+  c = close_behind(*k, pending.ref.id);
   return false;
 }
 
 bool key_order::admit_due(const outbox::message& due, std::size_t free_rows) const {
-  const auto it = keys_.find(*due.ordering_key);
-  if (it == keys_.end()) return true;
-  const key_state& k = it->second;
-  const auto closed = k.closed_from();
+  const key_state* k = find(*due.ordering_key);
+  if (k == nullptr) return true;
+  const auto closed = k->closed_from();
   if (closed && due.ref.id >= *closed) return false;
-  const bool comes_back = !k.failed.empty() && k.failed.front() == due.ref;
-  return comes_back ? free_rows > 0 : room_for(k, free_rows);
+  const bool comes_back = !k->failed.empty() && k->failed.front() == due.ref;
+  return comes_back ? free_rows > 0 : room_for(*k, free_rows);
 }
 
 bool key_order::admit_skipped(const outbox::message& skipped, std::size_t free_rows, change& c) {
-  const auto it = keys_.find(*skipped.ordering_key);
-  if (it == keys_.end()) return free_rows > 0;
-  key_state& k = it->second;
-  const bool behind_failed = !k.failed.empty() && skipped.ref.id > k.failed.front().id;
-  const bool behind_skipped = k.skipped && skipped.ref.id > *k.skipped;
-  if (!behind_failed && !behind_skipped && !k.passed && room_for(k, free_rows)) return true;
-  if (!k.passed) k.skipped = lower(k.skipped, skipped.ref.id);
-  c = close_behind(it, skipped.ref.id);
+  key_state* k = find(*skipped.ordering_key);
+  if (k == nullptr) return free_rows > 0;
+  const bool behind_failed = !k->failed.empty() && skipped.ref.id > k->failed.front().id;
+  const bool behind_skipped = k->skipped && skipped.ref.id > *k->skipped;
+  if (!behind_failed && !behind_skipped && !k->passed && room_for(*k, free_rows)) return true;
+  if (!k->passed) k->skipped = lower(k->skipped, skipped.ref.id);
+  c = close_behind(*k, skipped.ref.id);
   return false;
 }
 
 void key_order::skipped_elsewhere(const std::string& key) {
-  const auto it = keys_.find(key);
-  if (it != keys_.end() && it->second.asked) it->second.passed = true;
+  key_state* k = find(key);
+  if (k != nullptr && k->asked) k->passed = true;
 }
 
 bool key_order::in_memory(const std::string& key) const {
-  const auto it = keys_.find(key);
-  return it != keys_.end() && it->second.in_memory();
+  const key_state* k = find(key);
+  return k != nullptr && k->in_memory();
 }
 
 bool key_order::in_flight(const std::string& key) const {
-  const auto it = keys_.find(key);
-  return it != keys_.end() && it->second.flying > 0;
+  const key_state* k = find(key);
+  return k != nullptr && k->flying > 0;
 }
 
 bool key_order::waits(const std::string& key) const {
-  const auto it = keys_.find(key);
-  return it != keys_.end() && it->second.next != nullptr &&
-         it->second.next->state == row_state::held;
+  const key_state* k = find(key);
+  return k != nullptr && k->next != nullptr && k->next->state == row_state::held;
 }
 
 // ---- a row's way ----
 
 key_order::change key_order::add(row& r) {
-  const auto it = keys_.try_emplace(*r.msg.ordering_key).first;
+  key_state& k = at(*r.msg.ordering_key);
+  r.key = &k;
   change c;
-  line_up(it->second, r, c);
-  settle(it);
+  line_up(k, r, c);
+  settle(k);
   return c;
 }
 
 // Among those that wait; a lower id than the next one takes its place.
 void key_order::line_up(key_state& k, row& r, change& c) const {
-  k.waiting.insert(&r);
+  k.waiting.insert(k.waiting.end(), r);  // it is mostly the highest so far
   if (k.next != nullptr && lower_id{}(&r, k.next)) c.down = std::exchange(k.next, nullptr);
   promote(k, c);
 }
 
 key_order::change key_order::published(row& r) {
-  const auto it = keys_.find(*r.msg.ordering_key);
-  key_state& k = it->second;
+  key_state& k = *r.key;
   BOOST_ASSERT(k.next == &r);
-  k.waiting.erase(&r);
+  k.waiting.erase(k.waiting.iterator_to(r));
   k.next = nullptr;
   ++k.flying;
   if (r.apart) ++k.apart;
   change c;
   promote(k, c);
-  settle(it);
+  settle(k);
   return c;
 }
 
 key_order::change key_order::failing(row& r) {
-  const auto it = keys_.find(*r.msg.ordering_key);
-  key_state& k = it->second;
+  key_state& k = *r.key;
   withdraw(k, r);
   ++k.failing;
   change c;
@@ -138,29 +129,28 @@ key_order::change key_order::failing(row& r) {
 }
 
 key_order::change key_order::finish(row& r) {
-  const auto it = take_out(r);
+  key_state& k = take_out(r);
   change c;
-  promote(it->second, c);
-  settle(it);
+  promote(k, c);
+  settle(k);
   return c;
 }
 
 key_order::change key_order::fail(row& r) {
-  const auto it = take_out(r);
-  remember_failed(it->second, r.msg.ref);
-  return close_behind(it, r.msg.ref.id);
+  key_state& k = take_out(r);
+  remember_failed(k, r.msg.ref);
+  return close_behind(k, r.msg.ref.id);
 }
 
 key_order::change key_order::forget(row& r) {
-  const auto it = take_out(r);
-  it->second.skipped = lower(it->second.skipped, r.msg.ref.id);
-  return close_behind(it, r.msg.ref.id);
+  key_state& k = take_out(r);
+  k.skipped = lower(k.skipped, r.msg.ref.id);
+  return close_behind(k, r.msg.ref.id);
 }
 
 // What failed or was skipped before it while it was in flight has to go first.
 key_order::change key_order::again(row& r) {
-  const auto it = keys_.find(*r.msg.ordering_key);
-  key_state& k = it->second;
+  key_state& k = *r.key;
   withdraw(k, r);
   change c;
   const auto closed = k.closed_from();
@@ -173,53 +163,50 @@ key_order::change key_order::again(row& r) {
     r.state = row_state::queued;
     line_up(k, r, c);
   }
-  settle(it);
+  settle(k);
   return c;
 }
 
 key_order::change key_order::send_back(row& r) {
-  const auto it = keys_.find(*r.msg.ordering_key);
-  key_state& k = it->second;
-  withdraw(k, r);
+  withdraw(*r.key, r);
   return send_back_behind(r.msg.ordering_key.value(), r.msg.ref.id);
 }
 
 key_order::change key_order::send_back_behind(const std::string& key, std::int64_t id) {
   change c;
-  const auto it = keys_.find(key);
-  if (it == keys_.end()) return c;
-  key_state& k = it->second;
-  const auto skipped = k.skipped;
-  evict_behind(k, id, c);
-  k.skipped = skipped;  // the caller remembers them
-  promote(k, c);
-  settle(it);
+  key_state* k = find(key);
+  if (k == nullptr) return c;
+  const auto skipped = k->skipped;
+  evict_behind(*k, id, c);
+  k->skipped = skipped;  // the caller remembers them
+  promote(*k, c);
+  settle(*k);
   return c;
 }
 
 key_order::change key_order::hold(const std::string& key, const outbox::row_ref& failed) {
-  const auto it = keys_.try_emplace(key).first;
-  remember_failed(it->second, failed);
-  return close_behind(it, failed.id);
+  key_state& k = at(key);
+  remember_failed(k, failed);
+  return close_behind(k, failed.id);
 }
 
 void key_order::release(const std::string& key, const outbox::row_ref& failed) {
-  const auto it = keys_.find(key);
-  if (it == keys_.end()) return;
-  std::erase(it->second.failed, failed);
-  settle(it);
+  key_state* k = find(key);
+  if (k == nullptr) return;
+  std::erase(k->failed, failed);
+  settle(*k);
 }
 
 void key_order::put_off(const std::string& key, std::int64_t id) {
-  const auto it = keys_.try_emplace(key).first;
-  it->second.skipped = lower(it->second.skipped, id);
-  settle(it);
+  key_state& k = at(key);
+  k.skipped = lower(k.skipped, id);
+  settle(k);
 }
 
 void key_order::release_if(const std::function<bool(const outbox::row_ref&)>& is_final) {
   for (auto it = keys_.begin(); it != keys_.end();) {
-    const auto current = it++;
-    if (std::erase_if(current->second.failed, is_final) > 0) settle(current);
+    key_state& k = *(it++)->second;
+    if (std::erase_if(k.failed, is_final) > 0) settle(k);
   }
 }
 
@@ -230,7 +217,7 @@ std::optional<outbox::scan> key_order::ask(std::size_t max_keys) {
   while (!ripe_.empty() && walk.keys.size() < max_keys) {
     const std::string key = std::move(ripe_.front());
     ripe_.pop_front();
-    key_state& k = keys_.at(key);
+    key_state& k = *keys_.at(key);
     k.ripe = false;
     if (!k.readable()) continue;  // held since; settle() queues it again when the hold is lifted
     k.asked = std::exchange(k.skipped, std::nullopt);
@@ -244,59 +231,69 @@ std::optional<outbox::scan> key_order::ask(std::size_t max_keys) {
 
 void key_order::answered(const outbox::scan& asked, std::int64_t to, bool all) {
   for (const std::string& key : asked.keys) {
-    const auto it = keys_.find(key);
-    if (it == keys_.end()) continue;
-    key_state& k = it->second;
-    if (!k.asked) continue;  // the reader was restarted meanwhile
-    const std::int64_t from = *std::exchange(k.asked, std::nullopt);
-    if (!std::exchange(k.passed, false) && !all)
-      k.skipped = lower(k.skipped, std::max(from, to + 1));
-    settle(it);
+    key_state* k = find(key);
+    if (k == nullptr || !k->asked) continue;  // the reader was restarted meanwhile
+    const std::int64_t from = *std::exchange(k->asked, std::nullopt);
+    if (!std::exchange(k->passed, false) && !all)
+      k->skipped = lower(k->skipped, std::max(from, to + 1));
+    settle(*k);
   }
 }
 
 std::optional<std::int64_t> key_order::lowest_skipped() const {
   std::optional<std::int64_t> lowest;
-  for (const auto& [key, k] : keys_) lowest = lower(lowest, lower(k.skipped, k.asked));
+  for (const auto& [key, k] : keys_) lowest = lower(lowest, lower(k->skipped, k->asked));
   return lowest;
 }
 
 void key_order::restart() {
   ripe_.clear();
   for (auto it = keys_.begin(); it != keys_.end();) {
-    const auto current = it++;
-    key_state& k = current->second;
+    key_state& k = *(it++)->second;
     k.skipped.reset();
     k.asked.reset();
     k.ripe = k.passed = false;
-    settle(current);
+    settle(k);
   }
 }
 
 void key_order::reset() {
   restart();
   for (auto it = keys_.begin(); it != keys_.end();) {
-    const auto current = it++;
-    key_state& k = current->second;
+    key_state& k = *(it++)->second;
     k.failed.clear();
     k.waiting.clear();
     k.next = nullptr;
-    settle(current);
+    settle(k);
   }
 }
 
 // ---- inside ----
+
+key_state* key_order::find(std::string_view key) const {
+  const auto it = keys_.find(key);
+  return it == keys_.end() ? nullptr : it->second.get();
+}
+
+key_state& key_order::at(const std::string& key) {
+  if (key_state* known = find(key); known != nullptr) return *known;
+  auto taken = pool_.take();
+  key_state& k = *taken;
+  k.name = key;
+  keys_.emplace(k.name, std::move(taken));
+  return k;
+}
 
 void key_order::remember_failed(key_state& k, const outbox::row_ref& ref) {
   const auto place = std::lower_bound(k.failed.begin(), k.failed.end(), ref);
   if (place == k.failed.end() || *place != ref) k.failed.insert(place, ref);
 }
 
-key_order::change key_order::close_behind(table::iterator it, std::int64_t id) {
+key_order::change key_order::close_behind(key_state& k, std::int64_t id) {
   change c;
-  evict_behind(it->second, id, c);
-  promote(it->second, c);
-  settle(it);
+  evict_behind(k, id, c);
+  promote(k, c);
+  settle(k);
   return c;
 }
 
@@ -304,22 +301,22 @@ key_order::change key_order::close_behind(table::iterator it, std::int64_t id) {
 bool key_order::may_go(const key_state& k) const {
   if (k.failing > 0) return false;
   if (k.flying == 0) return true;
-  return pipelined_ && k.apart == 0 && !quarantined(**k.waiting.begin());
+  return pipelined_ && k.apart == 0 && !quarantined(*k.waiting.begin());
 }
 
 void key_order::promote(key_state& k, change& c) const {
   if (k.next != nullptr || k.waiting.empty() || !may_go(k)) return;
-  k.next = *k.waiting.begin();
+  k.next = &*k.waiting.begin();
   c.up = k.next;
 }
 
 void key_order::evict_behind(key_state& k, std::int64_t id, change& c) {
-  while (!k.waiting.empty() && (*k.waiting.rbegin())->msg.ref.id > id) {
-    row* r = *k.waiting.rbegin();
-    k.waiting.erase(r);
-    k.skipped = lower(k.skipped, r->msg.ref.id);
-    if (k.next == r) k.next = nullptr;
-    c.evicted.push_back(r);
+  while (!k.waiting.empty() && k.waiting.rbegin()->msg.ref.id > id) {
+    row& r = *k.waiting.rbegin();
+    k.waiting.erase(k.waiting.iterator_to(r));
+    k.skipped = lower(k.skipped, r.msg.ref.id);
+    if (k.next == &r) k.next = nullptr;
+    c.evicted.push_back(&r);
   }
 }
 
@@ -331,22 +328,20 @@ void key_order::withdraw(key_state& k, row& r) {
   } else if (r.state == row_state::deciding) {
     --k.failing;
   } else {
-    k.waiting.erase(&r);
+    k.waiting.erase(k.waiting.iterator_to(r));
     if (k.next == &r) k.next = nullptr;
   }
 }
 
 // The same, and it is not among the failed any more.
-key_order::table::iterator key_order::take_out(row& r) {
-  const auto it = keys_.find(*r.msg.ordering_key);
-  BOOST_ASSERT(it != keys_.end());
-  withdraw(it->second, r);
-  std::erase(it->second.failed, r.msg.ref);
-  return it;
+key_state& key_order::take_out(row& r) {
+  key_state& k = *r.key;
+  withdraw(k, r);
+  std::erase(k.failed, r.msg.ref);
+  return k;
 }
 
-void key_order::settle(table::iterator it) {
-  key_state& k = it->second;
+void key_order::settle(key_state& k) {
   const bool held = !k.failed.empty();
   const bool closed = !k.in_memory() && (held || k.skipped || k.asked);
   held_ += static_cast<std::size_t>(held) - static_cast<std::size_t>(k.counted_failed > 0);
@@ -356,11 +351,14 @@ void key_order::settle(table::iterator it) {
   const bool low = k.waiting.size() <= (pipelined_ ? low_water_pipelined : low_water);
   if (k.readable() && !k.asked && !k.ripe && low) {
     k.ripe = true;
-    ripe_.push_back(it->first);
+    ripe_.push_back(k.name);
   }
   if (!k.in_memory() && !held && !k.skipped && !k.asked) {
-    if (k.ripe) std::erase(ripe_, it->first);
+    if (k.ripe) std::erase(ripe_, k.name);
+    const auto it = keys_.find(k.name);
+    auto forgotten = std::move(it->second);
     keys_.erase(it);
+    pool_.give_back(std::move(forgotten));
   }
 }
 

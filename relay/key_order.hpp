@@ -4,19 +4,45 @@
 // is none. Pure; owned by the relay core.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
-#include <unordered_map>
+#include <string_view>
 #include <vector>
 
 #include "outbox/store.hpp"
+#include "relay/pool.hpp"
 #include "relay/row.hpp"
 
 namespace outboxd::relay {
+
+// What is known of a key: while rows of it are in memory, or it is closed.
+struct key_state {
+  std::string name;
+  rows_of_key waiting;                  // in memory, not published
+  row* next = nullptr;                  // of these, the one that may be published
+  std::size_t flying = 0;               // in flight,
+  std::size_t apart = 0;                // of these not on the key's own lane
+  std::size_t failing = 0;              // their decision is not written yet
+  std::vector<outbox::row_ref> failed;  // ascending: deferred in the table, or back from there
+  std::optional<std::int64_t> skipped;  // lowest id that is only in the table
+  std::optional<std::int64_t> asked;    // the same, and a walk for it is under way
+  bool passed = false;                  // the walk's rows of this key are skipped from here on
+  bool ripe = false;                    // in ripe_
+  bool counted_closed = false;
+  std::size_t counted_failed = 0;
+
+  bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
+  std::optional<std::int64_t> closed_from() const;
+  bool readable() const;
+};
 
 class key_order {
  public:
@@ -29,9 +55,13 @@ class key_order {
 
   explicit key_order(bool pipelined = false) : pipelined_(pipelined) {}
 
+  // So many rows of a key may wait in memory: an eighth of what is left, so that no key crowds out
+  // the others; half of it where they do not wait for each other's confirms.
+  std::size_t share(std::size_t free_rows) const {
+    return std::max<std::size_t>(1, free_rows / (pipelined_ ? 2 : 8));
+  }
   // May this row come into memory? A pending row that may not is remembered, and so are those
-  // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit;
-  // no key gets more than an eighth of what is left, so that no key crowds out the others.
+  // behind it: they will be asked for when their key is free. `free_rows`: how many more rows fit.
   bool admit(const outbox::message& pending, std::size_t free_rows, change& c);
   // The same for a deferred row that fell due; refused ones stay due in the table.
   bool admit_due(const outbox::message& due, std::size_t free_rows) const;
@@ -95,41 +125,27 @@ class key_order {
   std::size_t closed() const { return closed_; }
 
  private:
-  struct key_state {
-    rows_by_id waiting;                   // in memory, not published
-    row* next = nullptr;                  // of these, the one that may be published
-    std::size_t flying = 0;               // in flight,
-    std::size_t apart = 0;                // of these not on the key's own lane
-    std::size_t failing = 0;              // their decision is not written yet
-    std::vector<outbox::row_ref> failed;  // ascending: deferred in the table, or back from there
-    std::optional<std::int64_t> skipped;  // lowest id that is only in the table
-    std::optional<std::int64_t> asked;    // the same, and a walk for it is under way
-    bool passed = false;                  // the walk's rows of this key are skipped from here on
-    bool ripe = false;                    // in ripe_
-    bool counted_closed = false;
-    std::size_t counted_failed = 0;
-
-    bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
-    std::optional<std::int64_t> closed_from() const;
-    bool readable() const;
-  };
-  using table = std::unordered_map<std::string, key_state>;
-
-  static bool room_for(const key_state& k, std::size_t free_rows);
+  bool room_for(const key_state& k, std::size_t free_rows) const;
   bool may_go(const key_state& k) const;
   void promote(key_state& k, change& c) const;
   void line_up(key_state& k, row& r, change& c) const;
   static void evict_behind(key_state& k, std::int64_t id, change& c);
   static void remember_failed(key_state& k, const outbox::row_ref& ref);
   static void withdraw(key_state& k, row& r);
-  table::iterator take_out(row& r);
-  change close_behind(table::iterator it, std::int64_t id);
+  static key_state& take_out(row& r);
+  change close_behind(key_state& k, std::int64_t id);
+  key_state* find(std::string_view key) const;
+  key_state& at(const std::string& key);
   // Recounts, queues the key for reading when it is ripe, forgets it when nothing is left to
   // remember.
-  void settle(table::iterator it);
+  void settle(key_state& k);
 
   bool pipelined_;
-  table keys_;
+  pool<key_state> pool_;
+  // By their own names.
+  boost::unordered_flat_map<std::string_view, std::unique_ptr<key_state>,
+                            std::hash<std::string_view>>
+      keys_;
   std::deque<std::string> ripe_;
   std::size_t held_ = 0;
   std::size_t failed_ = 0;

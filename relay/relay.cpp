@@ -64,15 +64,23 @@ void relay::impl::pump() {
 
   if (draining_ && core_.drained()) return finish_drain(drain_result::clean);
 
-  if (const auto next = core_.next_poll()) {
-    poll_timer_.expires_at(*next);
-    poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
-      const auto self = weak.lock();
-      if (self && !cancelled) self->pump();
-    });
-  } else {
+  poll_again_at(core_.next_poll());
+}
+
+void relay::impl::poll_again_at(std::optional<time_point> next) {
+  if (next == poll_at_) return;  // as after most batches of confirms
+  poll_at_ = next;
+  if (!next) {
     poll_timer_.cancel();
+    return;
   }
+  poll_timer_.expires_at(*next);
+  poll_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (!self || cancelled) return;
+    self->poll_at_.reset();
+    self->pump();
+  });
 }
 
 void relay::impl::obey(action& a) {
@@ -95,15 +103,28 @@ void relay::impl::obey(action& a) {
   } else if (auto* tell = std::get_if<do_tell>(&a)) {
     note_hold(tell->what);
   } else if (std::holds_alternative<do_try_wake_lock>(a)) {
-    leadership_.try_wake_lock([weak = weak_from_this()](base::result<bool> got) {
-      if (const auto self = weak.lock()) {
-        self->core_.wake_lock_answered(got, clock_now());
-        self->pump();
-      }
-    });
+    after_writing([](impl& self) { self.try_wake_lock(); });
   } else {
-    leadership_.release_wake_lock();
+    after_writing([](impl& self) { self.leadership_.release_wake_lock(); });
   }
+}
+
+// A thread that is woken may take the processor from the one that has a row to send. What has time
+// comes after the handlers that are waiting now, among them those that write to the broker; what is
+// put off so keeps its order.
+void relay::impl::after_writing(void (*what)(impl&)) {
+  asio::post(poll_timer_.get_executor(), [weak = weak_from_this(), what] {
+    if (const auto self = weak.lock()) what(*self);
+  });
+}
+
+void relay::impl::try_wake_lock() {
+  leadership_.try_wake_lock([weak = weak_from_this()](base::result<bool> got) {
+    if (const auto self = weak.lock()) {
+      self->core_.wake_lock_answered(got, clock_now());
+      self->pump();
+    }
+  });
 }
 
 // ---- the database ----

@@ -1,4 +1,6 @@
 // What the lead and the broker report, and what operators see of it.
+#include <boost/assert.hpp>
+
 #include <algorithm>
 #include <utility>
 
@@ -91,13 +93,14 @@ void relay::impl::count_blocked_time(lane_info& lane, time_point now) {
 void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
   const time_point now = clock_now();
   for (const outcome& o : batch) {
-    const row* r = core_.find(o.ref);
-    if (r != nullptr && o.what == verdict::confirmed) {
+    row* r = core_.find(o.ref);
+    BOOST_ASSERT_MSG(r != nullptr, "an outcome for a row that was not published");
+    if (o.what == verdict::confirmed) {
       metrics_.confirmed(r->msg.age + since(r->read_at, now), since(r->published_at, now));
-    }
-    if (r != nullptr && o.what != verdict::confirmed && o.what != verdict::unknown)
+    } else if (o.what != verdict::unknown) {
       note_failure(o, r->msg, o.what);
-    const verdict what = core_.landed(o, now);
+    }
+    const verdict what = core_.landed(*r, o, now);
     if (what == verdict::unknown) metrics_.unknown(o.why);
     if (what != verdict::unknown && o.what == verdict::unknown) metrics_.failed(what);
   }

@@ -84,7 +84,10 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void on_purged(base::result<std::size_t> r);
 
   void pump();
+  void poll_again_at(std::optional<time_point> next);
   void obey(action& a);
+  void after_writing(void (*what)(impl&));
+  void try_wake_lock();
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
   void note_hold(const hold_event& e);
@@ -111,6 +114,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   bool measuring_ = false, purging_ = false;
 
   boost::asio::steady_timer poll_timer_, housekeeping_, drain_timer_;
+  std::optional<time_point> poll_at_;  // what poll_timer_ is set to
   std::vector<action> todo_;
 
   bool draining_ = false, stopping_ = false;

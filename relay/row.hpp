@@ -1,10 +1,11 @@
 // A row in the relay's memory, from the read that brought it until the mark or decision is written.
 #pragma once
 
+#include <boost/intrusive/set.hpp>
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
-#include <set>
 
 #include "outbox/store.hpp"
 #include "relay/publisher.hpp"
@@ -14,13 +15,9 @@ namespace outboxd::relay {
 
 using time_point = std::chrono::steady_clock::time_point;
 
-struct row;
 struct site;
-
-struct lower_id {
-  bool operator()(const row* a, const row* b) const;
-};
-using rows_by_id = std::set<row*, lower_id>;
+struct key_state;
+struct row_line;
 
 enum class row_state {
   queued,     // behind another row of its key
@@ -35,15 +32,19 @@ enum class row_state {
 struct row {
   outbox::message msg;
   row_state state = row_state::queued;
-  site* where = nullptr;  // its destination, while it may still be published
-  lane_id lane = 0;       // where it is, or was last, published
+  site* where = nullptr;     // its destination, while it may still be published
+  key_state* key = nullptr;  // of its key, from the time it lines up there until it is final
+  lane_id lane = 0;          // where it is, or was last, published
   time_point read_at{};
   time_point published_at{};
 
-  bool apart = false;          // published over the quarantine, or as if
-  bool probe = false;          // asks whether its destination, which is held, works again
-  rows_by_id* line = nullptr;  // ready: where it stands in the window
-  bool unordered = false;      // was never in its key's queue: decided without being due
+  bool apart = false;        // published over the quarantine, or as if
+  bool probe = false;        // asks whether its destination, which is held, works again
+  row_line* line = nullptr;  // ready: where it stands in the window
+  bool unordered = false;    // was never in its key's queue: decided without being due
+
+  // Its places among others, without an allocation for each.
+  boost::intrusive::set_member_hook<> in_line, in_key;
 
   // A channel or connection that the broker closed takes the confirms of innocent rows with it.
   // Those that were on it are suspects: published alone until each has shown what it is.
@@ -61,8 +62,19 @@ inline bool quarantined(const row& r) {
   return r.suspect || r.probe || r.msg.attempts > 0;
 }
 
-inline bool lower_id::operator()(const row* a, const row* b) const {
-  return a->msg.ref < b->msg.ref;
-}
+struct lower_id {
+  bool operator()(const row& a, const row& b) const { return a.msg.ref < b.msg.ref; }
+  bool operator()(const row* a, const row* b) const { return (*this)(*a, *b); }
+};
+
+template <boost::intrusive::set_member_hook<> row::*place>
+using rows_by_id = boost::intrusive::set<
+    row, boost::intrusive::member_hook<row, boost::intrusive::set_member_hook<>, place>,
+    boost::intrusive::compare<lower_id>>;
+
+// Rows that wait for the same thing, lowest id first. A row is in one line at most,
+struct row_line : rows_by_id<&row::in_line> {};
+// and, until it is published, among those of its key.
+using rows_of_key = rows_by_id<&row::in_key>;
 
 }  // namespace outboxd::relay

@@ -3,12 +3,14 @@
 // believed about them.
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
+
 #include <memory>
 #include <string>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 
+#include "relay/pool.hpp"
 #include "relay/row.hpp"
 
 namespace outboxd::relay {
@@ -17,14 +19,14 @@ class row_table {
  public:
   // Precondition: !knows(message.ref).
   row& add(outbox::message&& message, time_point now) {
-    auto r = std::make_unique<row>();
-    r->msg = std::move(message);
-    r->read_at = now;
-    bytes_ += bytes_of(r->msg);
-    if (r->msg.deferred) ++deferred_;
-    row& added = *r;
-    rows_.emplace(added.msg.ref, std::move(r));
-    return added;
+    auto taken = pool_.take();
+    row& r = *taken;
+    r.msg = std::move(message);
+    r.read_at = now;
+    bytes_ += bytes_of(r.msg);
+    if (r.msg.deferred) ++deferred_;
+    rows_.emplace(r.msg.ref, std::move(taken));
+    return r;
   }
 
   row* find(const outbox::row_ref& ref) {
@@ -36,7 +38,10 @@ class row_table {
     if (read_out_) gone_.insert(r.msg.ref);
     bytes_ -= bytes_of(r.msg);
     if (r.msg.deferred) --deferred_;
-    rows_.erase(outbox::row_ref(r.msg.ref));
+    const auto it = rows_.find(r.msg.ref);
+    auto removed = std::move(it->second);
+    rows_.erase(it);
+    pool_.give_back(std::move(removed));
   }
 
   void put_body(row& r, outbox::loaded_body&& loaded) {
@@ -77,8 +82,9 @@ class row_table {
     return m.body.size() + (m.headers ? m.headers->size() : 0);
   }
 
-  std::unordered_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
-  std::unordered_set<outbox::row_ref, outbox::row_ref_hash> gone_;
+  pool<row> pool_;
+  boost::unordered_flat_map<outbox::row_ref, std::unique_ptr<row>, outbox::row_ref_hash> rows_;
+  boost::unordered_flat_set<outbox::row_ref, outbox::row_ref_hash> gone_;
   std::size_t bytes_ = 0;
   std::size_t deferred_ = 0;
   bool read_out_ = false;

@@ -41,7 +41,7 @@ bool window::needs_quarantine() const {
 
 // ---- rows that may go ----
 
-rows_by_id& window::line_for(const row& r) {
+row_line& window::line_for(const row& r) {
   if (r.suspect) return suspects_;
   if (quarantined(r)) return failed_;
   if (!bound_keys_ || !r.msg.ordering_key) return free_;
@@ -54,7 +54,7 @@ void window::add(row& r) {
   ++r.where->ready;
   ++ready_;
   r.line = &line_for(r);
-  r.line->insert(&r);
+  r.line->insert(r.line->end(), r);  // it is mostly the highest so far
   if (r.suspect) ++r.where->suspects;
 }
 
@@ -66,11 +66,11 @@ void window::remove(row& r) {
 
 void window::take_out(row& r) {
   site& s = *r.where;
-  r.line->erase(&r);
+  r.line->erase(r.line->iterator_to(r));
   r.line = nullptr;
   --s.ready;
   --ready_;
-  if (s.parked.empty() && s.parked_failed.empty()) crowded_.erase(&s);
+  if (!crowded_.empty() && s.parked.empty() && s.parked_failed.empty()) crowded_.erase(&s);
 }
 
 void window::now_busy(const site& s) {
@@ -95,9 +95,9 @@ std::size_t window::share_of(const site& s) const {
 }
 
 // The first row of a line whose destination has room; those before it step aside.
-row* window::first_of(rows_by_id& line) {
+row* window::first_of(row_line& line) {
   while (!line.empty()) {
-    row& r = **line.begin();
+    row& r = *line.begin();
     site& s = *r.where;
     const bool for_quarantine = &line == &failed_;
     const bool room = for_quarantine ? s.in_quarantine < quarantine_share
@@ -105,19 +105,20 @@ row* window::first_of(rows_by_id& line) {
     if (room) return &r;
     line.erase(line.begin());
     r.line = for_quarantine ? &s.parked_failed : &s.parked;
-    r.line->insert(&r);
+    r.line->insert(r.line->end(), r);
     crowded_.insert(&s);
   }
   return nullptr;
 }
 
 void window::unpark(site& s) {
-  const auto move = [this](rows_by_id& parked, std::size_t at_most) {
+  if (s.parked.empty() && s.parked_failed.empty()) return;
+  const auto move = [this](row_line& parked, std::size_t at_most) {
     for (; at_most > 0 && !parked.empty(); --at_most) {
-      row& r = **parked.begin();
+      row& r = *parked.begin();
       parked.erase(parked.begin());
       r.line = &line_for(r);
-      r.line->insert(&r);
+      r.line->insert(r);
     }
   };
   const std::size_t used = s.in_flight - s.in_quarantine;
@@ -137,7 +138,7 @@ bool window::takes_failed(lane_id id) const {
 }
 
 row* window::first_failed(const lane_state& lane) {
-  if (!suspects_.empty()) return lane.in_flight == 0 ? *suspects_.begin() : nullptr;
+  if (!suspects_.empty()) return lane.in_flight == 0 ? &*suspects_.begin() : nullptr;
   return lane.in_flight < quarantine_window ? first_of(failed_) : nullptr;
 }
 

@@ -51,14 +51,14 @@ class window {
     bool blocked = false;
     bool alone = false;  // what is in flight is a suspect
     std::size_t in_flight = 0;
-    rows_by_id bound;  // rows with a key that hashes to this lane
+    row_line bound;  // rows with a key that hashes to this lane
   };
 
   lane_id quarantine() const { return lanes_.size() - 1; }
   bool takes_failed(lane_id id) const;
-  rows_by_id& line_for(const row& r);
+  row_line& line_for(const row& r);
   std::size_t share_of(const site& s) const;
-  row* first_of(rows_by_id& line);
+  row* first_of(row_line& line);
   row* first_failed(const lane_state& lane);
   row* candidate(lane_id id);
   row& send(row& r, lane_id id);
@@ -68,9 +68,9 @@ class window {
   void maybe_idle(const site& s);
 
   std::vector<lane_state> lanes_;
-  rows_by_id free_;          // any lane will do
-  rows_by_id failed_;        // go over the quarantine
-  rows_by_id suspects_;      // go there alone, before anything else
+  row_line free_;            // any lane will do
+  row_line failed_;          // go over the quarantine
+  row_line suspects_;        // go there alone, before anything else
   std::set<site*> crowded_;  // have parked rows
   std::size_t max_in_flight_;
   bool bound_keys_;

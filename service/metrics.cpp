@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <map>
 #include <sstream>
+#include <utility>
+#include <vector>
 
 #include "service/log.hpp"
 #include "service/metrics_table.hpp"
@@ -49,6 +51,41 @@ class by_label {
   std::map<std::string, T*, std::less<>> children_;
 };
 
+// What happens with every message is added up here and handed on when somebody asks: the library
+// synchronises with every call.
+class tally {
+ public:
+  explicit tally(Counter& to) : to_(to) {}
+  void add(double n) { sum_ += n; }
+  void hand_on() { to_.Increment(std::exchange(sum_, 0)); }
+
+ private:
+  Counter& to_;
+  double sum_ = 0;
+};
+
+class histogram_tally {
+ public:
+  histogram_tally(Histogram& to, const buckets& bounds)
+      : to_(to), bounds_(bounds), counts_(bounds.size() + 1) {}
+
+  void add(double value) {
+    const auto bucket = std::ranges::lower_bound(bounds_, value) - bounds_.begin();
+    ++counts_[static_cast<std::size_t>(bucket)];
+    sum_ += value;
+  }
+  void hand_on() {
+    to_.ObserveMultiple(counts_, std::exchange(sum_, 0));
+    std::ranges::fill(counts_, 0);
+  }
+
+ private:
+  Histogram& to_;
+  const buckets& bounds_;
+  std::vector<double> counts_;
+  double sum_ = 0;
+};
+
 }  // namespace
 
 class metrics::impl {
@@ -60,7 +97,9 @@ class metrics::impl {
         .Set(1);
   }
 
-  std::string text() const {
+  std::string text() {
+    for (tally* t : {&published, &published_bytes, &confirmed}) t->hand_on();
+    for (histogram_tally* t : {&delivery_latency, &confirm_latency}) t->hand_on();
     std::ostringstream out;
     prometheus::TextSerializer().Serialize(out, registry_.Collect());
     return out.str();
@@ -115,14 +154,14 @@ class metrics::impl {
   }
 
  public:
-  Counter& published = counter("outbox_messages_published_total");
-  Counter& confirmed = counter("outbox_messages_confirmed_total");
+  tally published{counter("outbox_messages_published_total")};
+  tally confirmed{counter("outbox_messages_confirmed_total")};
   by_label<Counter> failed = counters("outbox_messages_failed_total");
   by_label<Counter> unknown = counters("outbox_messages_unknown_total");
   by_label<Counter> dead = counters("outbox_messages_dead_total");
   Counter& replayed = counter("outbox_messages_replayed_total");
   Counter& purged = counter("outbox_messages_purged_total");
-  Counter& published_bytes = counter("outbox_published_bytes_total");
+  tally published_bytes{counter("outbox_published_bytes_total")};
   Counter& broker_reconnects = counter("outbox_broker_reconnects_total");
   by_label<Counter> channel_errors = counters("outbox_broker_channel_errors_total");
   Counter& blocked_seconds = counter("outbox_broker_blocked_seconds_total");
@@ -147,8 +186,10 @@ class metrics::impl {
   Gauge& paused = gauge("outbox_paused");
   Gauge& schema_version = gauge("outbox_schema_version");
 
-  Histogram& delivery_latency = histogram("outbox_delivery_latency_seconds", delivery_buckets);
-  Histogram& confirm_latency = histogram("outbox_confirm_latency_seconds", round_trip_buckets);
+  histogram_tally delivery_latency{histogram("outbox_delivery_latency_seconds", delivery_buckets),
+                                   delivery_buckets};
+  histogram_tally confirm_latency{histogram("outbox_confirm_latency_seconds", round_trip_buckets),
+                                  round_trip_buckets};
   by_label<Histogram> query_duration =
       histograms("outbox_db_query_duration_seconds", round_trip_buckets);
   Histogram& batch = histogram("outbox_batch_messages", batch_buckets);
@@ -208,15 +249,15 @@ metrics::metrics() : impl_(std::make_unique<impl>()) {}
 metrics::~metrics() = default;
 
 void metrics::published(std::size_t body_bytes) {
-  impl_->published.Increment();
-  impl_->published_bytes.Increment(static_cast<double>(body_bytes));
+  impl_->published.add(1);
+  impl_->published_bytes.add(static_cast<double>(body_bytes));
 }
 
 void metrics::confirmed(std::chrono::microseconds since_created,
                         std::chrono::microseconds since_publish) {
-  impl_->confirmed.Increment();
-  impl_->delivery_latency.Observe(seconds(since_created));
-  impl_->confirm_latency.Observe(seconds(since_publish));
+  impl_->confirmed.add(1);
+  impl_->delivery_latency.add(seconds(since_created));
+  impl_->confirm_latency.add(seconds(since_publish));
 }
 
 void metrics::failed(relay::verdict what) {

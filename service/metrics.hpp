@@ -1,5 +1,6 @@
-// Everything /metrics says. The hooks may be called from any thread, many times a second; render()
-// on one thread only. Nothing here blocks on the database or the broker.
+// Everything /metrics says. published(), confirmed() and render() are called on one thread, the
+// relay's; the other hooks may be called from any. Nothing here blocks on the database or the
+// broker.
 #pragma once
 
 #include <chrono>

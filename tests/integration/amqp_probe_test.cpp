@@ -48,7 +48,7 @@ TEST_F(amqp_probe_test, every_property_and_typed_header_comes_back) {
   const std::string body("\0\xff bytes", 8);
   probe.publish("", "q", body, properties);
 
-  const auto messages = probe.get_many("q", 1, 5s);
+  const auto messages = probe.get_many("q", 1, 30s);
   ASSERT_EQ(messages.size(), 1u);
   const amqp_message& m = messages[0];
   EXPECT_EQ(m.body, body);
@@ -76,7 +76,7 @@ TEST_F(amqp_probe_test, every_property_and_typed_header_comes_back) {
 TEST_F(amqp_probe_test, a_message_without_properties_has_none) {
   probe.declare_queue("q");
   probe.publish("", "q", "");
-  const auto messages = probe.get_many("q", 1, 5s);
+  const auto messages = probe.get_many("q", 1, 30s);
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_EQ(messages[0].body, "");
   EXPECT_EQ(messages[0].properties.content_type, std::nullopt);
@@ -88,7 +88,7 @@ TEST_F(amqp_probe_test, a_body_of_many_frames_comes_back) {
   probe.declare_queue("q");
   const std::string body(3'000'000, 'x');
   probe.publish("", "q", body);
-  const auto messages = probe.get_many("q", 1, 5s);
+  const auto messages = probe.get_many("q", 1, 30s);
   ASSERT_EQ(messages.size(), 1u);
   EXPECT_EQ(messages[0].body, body);
 }
@@ -115,7 +115,7 @@ TEST_F(amqp_probe_test, bindings_and_their_removal_decide_what_a_queue_gets) {
   probe.declare_queue("q");
   probe.bind("q", "e", "user.*");
   probe.publish("e", "user.created", "1");
-  EXPECT_EQ(probe.get_many("q", 1, 5s).size(), 1u);
+  EXPECT_EQ(probe.get_many("q", 1, 30s).size(), 1u);
   probe.unbind("q", "e", "user.*");
   probe.publish("e", "user.created", "2");
   EXPECT_EQ(probe.queue("q")->messages, 0u);
@@ -129,12 +129,12 @@ TEST_F(amqp_probe_test, queue_arguments_reach_the_broker) {
                                      {"x-overflow", amqp_value::text("reject-publish")}}});
   probe.publish("", "limited", "1");
   probe.publish("", "limited", "2");
-  EXPECT_EQ(probe.get_many("limited", 1, 5s).at(0).body, "1");
+  EXPECT_EQ(probe.get_many("limited", 1, 30s).at(0).body, "1");
   EXPECT_EQ(probe.get("limited"), std::nullopt);
 
   probe.declare_queue("quorum", {.arguments = {{"x-queue-type", amqp_value::text("quorum")}}});
   probe.publish("", "quorum", "1");
-  EXPECT_EQ(probe.get_many("quorum", 1, 10s).size(), 1u);
+  EXPECT_EQ(probe.get_many("quorum", 1, 30s).size(), 1u);
 }
 
 TEST_F(amqp_probe_test, a_consumer_gets_what_it_rejected_again_and_what_it_acked_not) {
@@ -142,17 +142,17 @@ TEST_F(amqp_probe_test, a_consumer_gets_what_it_rejected_again_and_what_it_acked
   probe.publish("", "q", "1");
   probe.publish("", "q", "2");
   probe.consume("q", 1);
-  auto first = probe.next(5s);
+  auto first = probe.next(30s);
   ASSERT_TRUE(first);
   EXPECT_EQ(first->body, "1");
   EXPECT_FALSE(probe.next(0ms)) << "the prefetch lets one through";
   EXPECT_EQ(probe.queue("q")->consumers, 1u) << "commands and deliveries do not mix";
   probe.reject(first->delivery_tag, true);
-  auto again = probe.next(5s);
+  auto again = probe.next(30s);
   ASSERT_TRUE(again);
   EXPECT_TRUE(again->redelivered);
   probe.ack(again->delivery_tag);
-  auto second = probe.next(5s);
+  auto second = probe.next(30s);
   ASSERT_TRUE(second);
   EXPECT_EQ(second->body, "2");
   probe.ack(second->delivery_tag);
@@ -160,7 +160,7 @@ TEST_F(amqp_probe_test, a_consumer_gets_what_it_rejected_again_and_what_it_acked
   EXPECT_THROW(
       {
         probe.ack(99);
-        probe.next(5s);
+        probe.next(30s);
       },
       amqp_error);
 }
@@ -170,7 +170,7 @@ TEST_F(amqp_probe_test, a_consumer_hears_that_its_queue_is_gone) {
   probe.consume("q");
   amqp_probe(url).delete_queue("q");
   try {
-    probe.next(5s);
+    probe.next(30s);
     FAIL() << "nothing was said";
   } catch (const amqp_error& error) {
     EXPECT_THAT(error.what(), testing::HasSubstr("queue is gone"));

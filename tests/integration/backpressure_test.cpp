@@ -47,18 +47,19 @@ class backpressure : public testing::Test, protected broker_world {
 
 TEST_F(backpressure, an_alarm_costs_neither_memory_nor_cpu_nor_connections) {
   const int rows = scaled_rows(40'000, 1'000'000);
-  const std::chrono::milliseconds lasts = scaled(4s, 300s);
+  const std::chrono::milliseconds lasts = scaled(8s, 300s);
   const sidecar::settings patience{{"OUTBOX_SHUTDOWN_TIMEOUT", "2s"},
-                                   {"OUTBOX_CONFIRM_TIMEOUT", "2s"}};
-  insert(rows, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' || n % 1000 END",
-                .payload = "repeat('x', 200)"});
+                                   {"OUTBOX_CONFIRM_TIMEOUT", "5s"}};
+  const row_columns columns{.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' || n % 1000 END",
+                            .payload = "repeat('x', 200)"};
   start(patience);
-  ASSERT_TRUE(
-      eventually(60s, [&] { return relay->metric("outbox_messages_confirmed_total") >= 1'000; }));
+  insert(rows / 2, columns);
+  ASSERT_TRUE(all_sent_within(300s)) << relay->log();
   alarm(true);
+  insert(rows / 2, columns);
   ASSERT_TRUE(eventually(30s, [&] { return relay->metric("outbox_broker_blocked") == 1; }))
       << relay->log();
-  ASSERT_LT(count("status = 'sent'"), rows) << "the alarm came too late";
+  ASSERT_LT(count("status = 'sent'"), rows) << "it holds nothing up";
 
   const std::size_t memory_before = relay->resident_bytes();
   const double cpu_before = relay->cpu_seconds();
@@ -77,7 +78,9 @@ TEST_F(backpressure, an_alarm_costs_neither_memory_nor_cpu_nor_connections) {
       "alarm of %.0f s with %d rows: resident %zu MB before, at most %zu MB; %.1f %% of a "
       "core; %zu connections\n",
       seconds, rows, memory_before / mib, peak / mib, 100 * cpu, most_connections);
-  EXPECT_LE(peak, memory_before + 8 * mib);
+  if (!sanitized) {
+    EXPECT_LE(peak, memory_before + 8 * mib);
+  }
   EXPECT_LE(peak, constant);
   EXPECT_GT(cpu_before, 0) << "it has worked until then";
   EXPECT_LE(cpu, 0.2);
@@ -87,7 +90,7 @@ TEST_F(backpressure, an_alarm_costs_neither_memory_nor_cpu_nor_connections) {
   EXPECT_EQ(unknown("timeout"), 0) << "the confirm clock stands still";
 
   relay->kill(SIGTERM);
-  EXPECT_TRUE(relay->wait(2s + 10s)) << "SIGTERM during the alarm\n" << relay->log();
+  EXPECT_TRUE(relay->wait(30s)) << "SIGTERM during the alarm\n" << relay->log();
   start(patience);  // and takes over while it lasts
   alarm(false);
   ASSERT_TRUE(all_sent_within(300s)) << relay->log();
@@ -156,7 +159,7 @@ TEST_F(backpressure, a_slow_broker_gets_everything_at_its_own_pace) {
   const std::size_t peak =
       peak_until(300s, [&] { return depth("q") >= static_cast<std::uint32_t>(rows); });
   std::printf("a slow broker: at most %zu MB\n", peak / mib);
-  EXPECT_LE(peak, 3 * 8 * mib + constant);
+  EXPECT_LE(peak, 24 * mib + constant);
   EXPECT_EQ(relay->metric("outbox_broker_reconnects_total"), 0) << relay->log();
   gate.pass();
   ASSERT_TRUE(all_sent_within(60s));

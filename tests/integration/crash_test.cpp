@@ -12,6 +12,7 @@
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/outbox_database.hpp"
+#include "tests/support/scale.hpp"
 #include "tests/support/servers.hpp"
 #include "tests/support/sidecar.hpp"
 #include "tests/support/tcp_gate.hpp"
@@ -117,12 +118,14 @@ TEST_F(crash, after_they_were_written_to_the_socket) {
 TEST_F(crash, after_the_ack_and_before_the_mark) {
   auto relay = start_ready();
   pqxx::connection blocker(db.url());
+  broker_gate.stall(direction::to_client);
   insert(50);
   pqxx::work rows(blocker);
   rows.exec("SELECT FROM outbox.messages WHERE status = 'pending' FOR UPDATE");
-  ASSERT_TRUE(eventually(20s, [&] { return queued() >= 100; })) << relay->log();
-  const auto marked =
-      std::stoul(db.value("SELECT count(*) FROM \"outbox\".messages WHERE status = 'sent'"));
+  broker_gate.pass();
+  ASSERT_TRUE(eventually(20s, [&] {
+    return relay->metric("outbox_messages_confirmed_total") == 100;
+  })) << relay->log();
   relay->kill(SIGKILL);
   // The statement that waits for our lock would be carried out although nobody is left to hear of
   // it.
@@ -138,18 +141,27 @@ TEST_F(crash, after_the_ack_and_before_the_mark) {
   ASSERT_TRUE(eventually(60s, [&] {
     return db.value("SELECT count(*) FROM \"outbox\".messages WHERE status <> 'sent'") == "0";
   }));
-  EXPECT_LT(marked, 100u) << "the test was too late to lock them";
-  EXPECT_EQ(queued(), 200 - marked) << "once for every row that was marked, twice for every other";
+  EXPECT_EQ(queued(), 200u) << "every row twice: none was marked";
 }
 
+// The writers are never far ahead of the relay, however slow it is here: whatever they leave behind
+// goes out key by key.
 TEST_F(crash, at_any_time_under_load) {
+  constexpr int far_ahead = 500;
   std::atomic<bool> writing{true};
   std::vector<std::thread> writers;
   for (unsigned w = 0; w < 4; ++w) {
     writers.emplace_back([&, w] {
       std::mt19937 engine(w);
       pqxx::connection connection(db.url());
-      while (writing) {
+      const auto may_go_on = [&] {
+        pqxx::nontransaction tx(connection);
+        const auto waiting = tx.exec(
+            "SELECT count(*) FROM (SELECT FROM outbox.messages WHERE status = 'pending' LIMIT " +
+            std::to_string(far_ahead) + ") AS waiting");
+        return !writing || waiting[0][0].as<int>() < far_ahead;
+      };
+      while (eventually(5min, may_go_on) && writing) {
         pqxx::work tx(connection);
         for (int i = 0; i < 5; ++i) {
           tx.exec("SELECT outbox.publish('', 'q', 'x', ordering_key => 'k" + std::to_string(w) +
@@ -168,7 +180,7 @@ TEST_F(crash, at_any_time_under_load) {
     auto relay = start_ready();
     const double goal = 1 + static_cast<double>(engine() % 300);
     EXPECT_TRUE(
-        eventually(20s, [&] { return relay->metric("outbox_messages_confirmed_total") >= goal; }));
+        eventually(30s, [&] { return relay->metric("outbox_messages_confirmed_total") >= goal; }));
     relay->kill(SIGKILL);
   }
   writing = false;
@@ -182,7 +194,8 @@ TEST_F(crash, a_stop_in_the_middle_of_the_work_is_none) {
   db.run(
       "INSERT INTO \"outbox\".messages (routing_key, ordering_key, payload) SELECT 'q', 'k' || n % "
       "7, n::text FROM "
-      "generate_series(1, 20000) AS n");
+      "generate_series(1, " +
+      std::to_string(scaled_rows(20'000, 20'000)) + ") AS n");
   for (int round = 0; round < 3; ++round) {
     auto relay = start_ready();
     EXPECT_TRUE(
@@ -210,7 +223,7 @@ TEST_F(crash, a_second_signal_ends_it_at_once) {
   insert(5);
   ASSERT_TRUE(eventually(20s, [&] { return queued() >= 6; }));
   relay->kill(SIGTERM);
-  ASSERT_TRUE(eventually(10s, [&] { return relay->logged("relay.draining"); }));
+  ASSERT_TRUE(eventually(30s, [&] { return relay->logged("relay.draining"); }));
   EXPECT_TRUE(relay->running());
   relay->kill(SIGTERM);
   EXPECT_EQ(relay->wait(20s), (exit_status{.code = 75, .signal = 0})) << relay->log();

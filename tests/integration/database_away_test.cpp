@@ -11,7 +11,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::AllOf;
 using testing::HasSubstr;
 
 class database_away : public database_fault {
@@ -148,7 +147,7 @@ TEST_F(database_away, a_server_that_only_reads_is_left_and_taken_again_once_it_w
   const auto relay = start_ready(db.url());
   {
     const server_setting read_only(*this, {"default_transaction_read_only = on"});
-    ASSERT_TRUE(eventually(10s, [&] { return ask("SHOW transaction_read_only") == "on"; }));
+    ASSERT_TRUE(eventually(30s, [&] { return ask("SHOW transaction_read_only") == "on"; }));
     pqxx::connection writer(db.url());
     pqxx::nontransaction tx(writer);
     tx.exec("SET default_transaction_read_only = off");

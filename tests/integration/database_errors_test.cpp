@@ -9,8 +9,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::HasSubstr;
-
 class database_errors : public database_fault {
  protected:
   // With the grants that the documents ask for, and no more.
@@ -93,7 +91,7 @@ TEST_F(database_errors, a_deadlock_costs_the_marks_one_more_try) {
                "application_name = 'sut'") == 1;
   })) << relay->log();
   other.exec("SELECT FROM outbox.messages WHERE id = 1 FOR UPDATE");
-  EXPECT_TRUE(eventually(10s, [&] { return relay->log().find("deadlock") != std::string::npos; }))
+  EXPECT_TRUE(eventually(30s, [&] { return relay->log().find("deadlock") != std::string::npos; }))
       << relay->log();
   other.commit();
   expect_everything_delivered(*relay);
@@ -177,7 +175,7 @@ TEST_F(database_errors, a_schema_that_is_dropped_is_missed_and_a_new_one_is_led_
   ASSERT_TRUE(eventually(20s, [&] { return unsent() == 0; }));
   ask("DROP SCHEMA outbox CASCADE");
   EXPECT_TRUE(says("outboxd migrate")) << relay->get("/readyz?verbose") << relay->log();
-  EXPECT_EQ(relay->metric("outbox_leader"), 0);
+  EXPECT_TRUE(eventually(20s, [&] { return relay->metric("outbox_leader") == 0; }));
   run({.argv = {OUTBOXD_BINARY, "migrate", "up"}, .env = {{"OUTBOX_DATABASE_URL", db.url()}}});
   relay->await_ready();
   EXPECT_EQ(ask("SELECT holder FROM outbox.lead"), "sut");
@@ -266,7 +264,8 @@ TEST_F(database_errors, a_refused_listen_leaves_it_polling) {
       tx.exec("SELECT pg_notify('x', repeat('" + std::to_string(n % 10) + "', 7000))");
     ASSERT_TRUE(std::filesystem::remove(scratch_directory() / "postgres/data/pg_notify/0000"));
     launch({{"OUTBOX_POLL_INTERVAL", "200ms"}});
-    EXPECT_TRUE(relay->logged("lead.listen_failed")) << relay->log();
+    EXPECT_TRUE(eventually(20s, [&] { return relay->logged("lead.listen_failed"); }))
+        << relay->log();
     for (int i = 0; i < 3; ++i) {
       insert(10, "q", "k");
       EXPECT_TRUE(eventually(20s, [&] { return unsent() == 0; }));

@@ -33,7 +33,7 @@ class delivery : public testing::Test {
   }
 
   void await_idle() {
-    EXPECT_TRUE(eventually(10s, [&] {
+    EXPECT_TRUE(eventually(30s, [&] {
       return db.value(
                  "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2 AND mode "
                  "= 'ExclusiveLock'") == "1";
@@ -146,21 +146,21 @@ TEST_F(delivery, bodies_arrive_byte_for_byte_from_none_to_many_megabytes) {
 TEST_F(delivery, a_row_is_sent_only_after_its_confirm_and_then_marked) {
   db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '1')");
   only();
-  EXPECT_TRUE(
-      eventually(5s, [&] { return db.value("SELECT status FROM \"outbox\".messages") == "sent"; }));
+  EXPECT_TRUE(eventually(
+      30s, [&] { return db.value("SELECT status FROM \"outbox\".messages") == "sent"; }));
   EXPECT_EQ(relay.metric("outbox_messages_confirmed_total"), 1);
 }
 
 TEST_F(delivery, with_a_retention_of_zero_the_row_is_gone_once_it_is_confirmed) {
   relay.kill(SIGTERM);
-  ASSERT_EQ(relay.wait(10s), (exit_status{.code = 0, .signal = 0}));
+  ASSERT_EQ(relay.wait(30s), (exit_status{.code = 0, .signal = 0}));
   sidecar deleting(db.url(), amqp_url, {{"OUTBOX_RETENTION", "0s"}});
   db.run(
       "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '1' FROM "
       "generate_series(1, 100)");
   EXPECT_EQ(delivered(100).size(), 100u);
   EXPECT_TRUE(
-      eventually(5s, [&] { return db.value("SELECT count(*) FROM \"outbox\".messages") == "0"; }));
+      eventually(30s, [&] { return db.value("SELECT count(*) FROM \"outbox\".messages") == "0"; }));
 }
 
 TEST_F(delivery, rolled_back_rows_never_appear) {
@@ -183,7 +183,7 @@ TEST_F(delivery, rolled_back_rows_never_appear) {
   std::set<std::string> bodies;
   for (const auto& m : delivered(2)) bodies.insert(m.body);
   EXPECT_EQ(bodies, (std::set<std::string>{"before", "after"}));
-  EXPECT_TRUE(eventually(5s, [&] {
+  EXPECT_TRUE(eventually(30s, [&] {
     return db.value("SELECT count(*) FROM \"outbox\".messages WHERE status <> 'sent'") == "0";
   }));
   EXPECT_EQ(broker.get("q"), std::nullopt);
@@ -215,7 +215,7 @@ TEST_F(delivery,
         "VALUES ('q', 'k', (SELECT 'slow' FROM pg_sleep(3)))");
   });
   EXPECT_TRUE(eventually(
-      10s, [&] { return db.value("SELECT is_called FROM \"outbox\".messages_id_seq") == "t"; }));
+      30s, [&] { return db.value("SELECT is_called FROM \"outbox\".messages_id_seq") == "t"; }));
   db.run("SELECT \"outbox\".publish('', 'q', 'later', ordering_key => 'k', serialize => true)");
   EXPECT_EQ(only().body, "later") << "it does not wait for a writer that does not serialize";
   const auto m = only();
@@ -233,7 +233,7 @@ TEST_F(delivery, writers_of_one_key_that_serialize_are_delivered_in_the_order_th
     tx.exec("SELECT pg_sleep(1)");
     tx.commit();
   });
-  EXPECT_TRUE(eventually(10s, [&] {
+  EXPECT_TRUE(eventually(30s, [&] {
     return db.value(
                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid >= 1024 AND "
                "granted") == "1";
@@ -291,14 +291,15 @@ TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notifi
   const double before = relay.metric("outbox_db_notifications_total");
   db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '1')");
   EXPECT_EQ(only().body, "1");
-  EXPECT_EQ(relay.metric("outbox_db_notifications_total"), before + 1);
+  EXPECT_TRUE(
+      eventually(30s, [&] { return relay.metric("outbox_db_notifications_total") == before + 1; }));
 
   // A transaction that shares the lock keeps the relay from going idle: it polls, and no commit
   // notifies.
   pqxx::connection connection(db.url());
   pqxx::work open(connection);
   int woken = 0;
-  ASSERT_TRUE(eventually(10s, [&] {
+  ASSERT_TRUE(eventually(30s, [&] {
     db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', 'wakes')");
     ++woken;
     open.exec("INSERT INTO outbox.messages (routing_key, payload) VALUES ('q', 'open')");
@@ -307,11 +308,11 @@ TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notifi
                "'ShareLock'") == "1";
   }));
   EXPECT_EQ(delivered(static_cast<std::size_t>(woken)).size(), static_cast<std::size_t>(woken));
-  const double busy = relay.metric("outbox_db_notifications_total");
   for (int i = 0; i < 200; ++i)
     db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '2')");
   EXPECT_EQ(delivered(200).size(), 200u);
-  EXPECT_EQ(relay.metric("outbox_db_notifications_total"), busy);
+  EXPECT_LE(relay.metric("outbox_db_notifications_total"), before + 1 + woken)
+      << "none of the two hundred";
 }
 
 TEST_F(delivery, a_dead_row_that_is_retried_wakes_an_idle_relay) {
@@ -324,7 +325,7 @@ TEST_F(delivery, a_dead_row_that_is_retried_wakes_an_idle_relay) {
   db.run("SET session_replication_role = origin");
   EXPECT_EQ(db.value("SELECT \"outbox\".retry(" + id + ")"), "t");
   EXPECT_EQ(only().body, "revived");
-  EXPECT_EQ(relay.metric("outbox_db_notifications_total"), 1);
+  EXPECT_TRUE(eventually(30s, [&] { return relay.metric("outbox_db_notifications_total") == 1; }));
 }
 
 }  // namespace

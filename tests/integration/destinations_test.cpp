@@ -81,7 +81,7 @@ TEST_F(destinations, four_faults_in_a_row_throw_nothing_away_and_leave_the_other
     EXPECT_LE(others, handful);
     EXPECT_EQ(count("status = 'dead'"), 0);
     EXPECT_EQ(count("status <> 'sent' AND exchange = 'faulty'"), rows);
-    EXPECT_EQ(relay->metric("outbox_held_destinations"), 4);
+    EXPECT_TRUE(eventually(30s, [&] { return relay->metric("outbox_held_destinations") == 4; }));
   };
   meanwhile("no permission", "forbidden");
   broker.delete_exchange("faulty");
@@ -99,7 +99,7 @@ TEST_F(destinations, four_faults_in_a_row_throw_nothing_away_and_leave_the_other
 
   ASSERT_TRUE(all_sent_within(120s)) << relay->log();
   EXPECT_EQ(count("status = 'dead'"), 0);
-  EXPECT_TRUE(eventually(10s, [&] { return relay->metric("outbox_held_destinations") == 0; }));
+  EXPECT_TRUE(eventually(30s, [&] { return relay->metric("outbox_held_destinations") == 0; }));
   std::size_t distinct = 0, duplicates = 0;
   for (const auto& q : queues) {
     const auto got = take_all(amqp_url, q);
@@ -170,10 +170,10 @@ TEST_F(destinations, one_row_that_can_never_route_does_not_stop_its_neighbours) 
                  .routing_key = "''",
                  .ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' || n % 10 END",
                  .headers = "'{\"for\": \"us\"}'"});
-  start({{"OUTBOX_RETRY_MIN", "5s"}, {"OUTBOX_RETRY_MAX", "5s"}});
+  // Whoever waited for it would wait for longer than this test does.
+  start({{"OUTBOX_RETRY_MIN", "5m"}, {"OUTBOX_RETRY_MAX", "5m"}});
   EXPECT_TRUE(arrive_within(60s, "healthy", 2'000)) << relay->log();
-  EXPECT_LE(std::stoi(db.value("SELECT max(attempts) FROM \"outbox\".messages")), 2);
-  EXPECT_EQ(count("status = 'deferred'"), 1);
+  EXPECT_TRUE(eventually(30s, [&] { return count("status = 'deferred' AND attempts = 1") == 1; }));
   EXPECT_THAT(take_all(amqp_url, "healthy").out_of_order, IsEmpty());
 }
 
@@ -246,7 +246,8 @@ TEST_F(destinations,
   start(usual);
   ASSERT_TRUE(arrive_within(60s, "healthy", 2'000)) << relay->log();
   ASSERT_TRUE(eventually(30s, [&] { return failed("nacked") > 0; }));
-  EXPECT_LE(count("status = 'sent' AND routing_key = 'small'"), static_cast<int>(depth("small")));
+  const int sent = count("status = 'sent' AND routing_key = 'small'");
+  EXPECT_LE(sent, static_cast<int>(depth("small")));
   broker.consume("small");
   std::set<std::string> seen;
   const bool all = eventually(120s, [&] {

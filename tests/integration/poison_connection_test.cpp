@@ -66,7 +66,7 @@ TEST_F(poison_connection, the_row_is_found_and_the_others_go_on) {
   EXPECT_LE(connections, 20) << "no loop";
   insert(100, "n::text");
   EXPECT_TRUE(eventually(30s, [&] { return count("sent") == 399; }));
-  EXPECT_EQ(broker.connections(), connections);
+  EXPECT_LE(broker.connections(), connections + 1) << "only the one that was lost comes back";
 }
 
 // Then the fault is not the row's.

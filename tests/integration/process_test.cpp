@@ -6,8 +6,11 @@
 #include <boost/json/parse.hpp>
 
 #include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include <csignal>
+#include <fstream>
 #include <optional>
 #include <sstream>
 
@@ -73,7 +76,7 @@ class running_outboxd {
   }
 
   base::result<std::string> get(const std::string& target) const {
-    return service::probe({"127.0.0.1", port_}, target, 5s);
+    return service::probe({"127.0.0.1", port_}, target, 30s);
   }
   std::string readiness() const {
     const auto answer = get("/readyz?verbose");
@@ -157,14 +160,37 @@ TEST(process, an_interrupt_is_a_termination) {
   EXPECT_EQ(outboxd.stop(SIGINT), (exit_status{0, 0}));
 }
 
-// Of a process of several threads, the debugger's call stops this one only.
+#ifdef SYS_epoll_wait
+constexpr long poll_call = SYS_epoll_wait;
+#else
+constexpr long poll_call = SYS_epoll_pwait;
+#endif
+
+// Of a process of several threads, the debugger's call stops this one only. Not while it starts
+// (there is no watchdog yet), nor with a lock of the log or of a library in its hands, which the
+// watchdog needs to speak: in the poll where it spends its life.
+bool stop_io_thread(pid_t pid) {
+  const std::string in_poll = std::to_string(poll_call) + " ";
+  return eventually(20s, [&] {
+    int status = 0;
+    if (::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr) != 0) return false;
+    if (::waitpid(pid, &status, __WALL) != pid || !WIFSTOPPED(status)) return false;
+    std::string system_call;
+    std::getline(std::ifstream("/proc/" + std::to_string(pid) + "/syscall"), system_call);
+    if (system_call.starts_with(in_poll)) return true;
+    ::ptrace(PTRACE_CONT, pid, nullptr, nullptr);
+    return false;
+  });
+}
+
 TEST(process, a_hung_io_thread_ends_the_process_with_70_so_that_it_is_replaced) {
   running_outboxd outboxd(nothing_there);
   const auto pid = outboxd.child().pid();
+  ASSERT_TRUE(outboxd.get("/livez")) << "it does not turn";
   ASSERT_EQ(::ptrace(PTRACE_SEIZE, pid, nullptr, nullptr), 0)
       << "this machine does not let a process trace its own child: allow ptrace (in a container, "
          "--cap-add=SYS_PTRACE)";
-  ASSERT_EQ(::ptrace(PTRACE_INTERRUPT, pid, nullptr, nullptr), 0);
+  ASSERT_TRUE(stop_io_thread(pid));
   EXPECT_EQ(outboxd.child().wait(90s), (exit_status{70, 0})) << outboxd.child().err();
   ASSERT_TRUE(outboxd.line("service.hung"));
   EXPECT_GE(outboxd.line("service.hung")->at("silent_ms").to_number<int>(), 30'000);

@@ -24,7 +24,7 @@ namespace outboxd::tests {
 class publisher_driver final : public relay::publisher_events {
  public:
   using duration = std::chrono::milliseconds;
-  static constexpr duration patience{20'000};
+  static constexpr duration patience{60'000};
 
   static relay::amqp::publisher_options options(const std::string& urls) {
     relay::amqp::publisher_options o;

@@ -202,13 +202,13 @@ TEST(while_connecting, a_name_look_up_that_hangs_delays_no_stop_and_is_heard_by_
 
 TEST(while_connecting, an_address_that_swallows_everything_is_given_up) {
   const black_hole nowhere;
-  publisher_driver p(address(nowhere.port(), "connection_timeout=300"));
+  publisher_driver p(address(nowhere.port(), "connection_timeout=1000"));
   EXPECT_THAT(first_failure(p), HasSubstr("timed out waiting for the TCP connection"));
 }
 
 TEST(while_connecting, a_stalled_tls_handshake_is_given_up) {
   scripted_broker broker([](broker_side& b) { b.wait_for_the_end(); });
-  publisher_driver p("amqps" + address(broker.port(), "connection_timeout=300").substr(4));
+  publisher_driver p("amqps" + address(broker.port(), "connection_timeout=1000").substr(4));
   EXPECT_THAT(first_failure(p), HasSubstr("timed out waiting for the TLS handshake"));
 }
 
@@ -217,7 +217,7 @@ TEST(while_connecting, a_stalled_login_is_given_up) {
     b.greet();
     b.wait_for_the_end();
   });
-  publisher_driver p(address(broker.port(), "connection_timeout=300"));
+  publisher_driver p(address(broker.port(), "connection_timeout=1000"));
   EXPECT_THAT(first_failure(p), HasSubstr("timed out waiting for the answer to the login"));
 }
 
@@ -227,7 +227,7 @@ TEST(while_connecting, a_stalled_answer_to_open_and_a_stalled_channel_are_given_
     b.tune(60);
     b.wait_for_the_end();
   });
-  publisher_driver p(address(broker.port(), "connection_timeout=300"));
+  publisher_driver p(address(broker.port(), "connection_timeout=1000"));
   EXPECT_THAT(first_failure(p), HasSubstr("timed out waiting for the answer to connection.open"));
 
   scripted_broker later([](broker_side& b) {
@@ -236,7 +236,7 @@ TEST(while_connecting, a_stalled_answer_to_open_and_a_stalled_channel_are_given_
     b.send(std::string("\x01\x00\x00\x00\x00\x00\x05\x00\x0a\x00\x29\x00\xCE", 13));  // open-ok
     b.wait_for_the_end();
   });
-  publisher_driver q(address(later.port(), "connection_timeout=300"));
+  publisher_driver q(address(later.port(), "connection_timeout=1000"));
   EXPECT_THAT(first_failure(q), HasSubstr("timed out waiting for the channels to open"));
 }
 

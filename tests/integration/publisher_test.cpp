@@ -246,9 +246,9 @@ TEST_F(publisher_on_rabbitmq, leaves_a_dead_node_for_a_living_one) {
 }
 
 TEST_F(publisher_on_rabbitmq, an_idle_connection_is_kept_alive_by_heartbeats) {
-  publisher_driver p(url("heartbeat=1"));
+  publisher_driver p(url("heartbeat=2"));
   ASSERT_TRUE(p.start_and_open());
-  EXPECT_FALSE(p.run_until([&] { return !p.is_open(0); }, 5s)) << p.last_close();
+  EXPECT_FALSE(p.run_until([&] { return !p.is_open(0); }, 8s)) << p.last_close();
 }
 
 TEST_F(publisher_on_rabbitmq, comes_back_after_an_operator_closed_its_connection) {
@@ -263,7 +263,7 @@ TEST_F(publisher_on_rabbitmq, comes_back_after_an_operator_closed_its_connection
 TEST_F(publisher_on_rabbitmq, waits_while_the_broker_is_short_of_memory) {
   declare_queue("alarm");
   auto o = publisher_driver::options(url());
-  o.confirm_timeout = 2s;
+  o.confirm_timeout = 5s;
   publisher_driver p(o);
   ASSERT_TRUE(p.start_and_open());
   memory_alarm alarm;
@@ -271,7 +271,7 @@ TEST_F(publisher_on_rabbitmq, waits_while_the_broker_is_short_of_memory) {
   p.publish("", "alarm");
   ASSERT_TRUE(p.run_until([&] { return p.is_blocked(); }));
   EXPECT_THAT(p.log.last("amqp.blocked"), HasSubstr("low on memory"));
-  EXPECT_FALSE(p.run_until([&] { return !p.is_open(0); }, 3s)) << "longer than the confirm timeout";
+  EXPECT_FALSE(p.run_until([&] { return !p.is_open(0); }, 6s)) << "longer than the confirm timeout";
   alarm.clear();
   ASSERT_TRUE(p.run_until([&] { return !p.is_blocked(); }));
   for (int i = 0; i < 100; ++i) p.publish("", "alarm");

@@ -259,7 +259,7 @@ TEST_F(schema, serialized_writers_of_one_key_commit_in_the_order_of_their_ids) {
     return second.must(
         "SELECT outbox.publish('', 'q', '2'::jsonb, ordering_key => 'k', serialize => true)");
   });
-  EXPECT_TRUE(eventually(10s, [&] {
+  EXPECT_TRUE(eventually(30s, [&] {
     return owner.must(
                "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
                " AND pid = " +

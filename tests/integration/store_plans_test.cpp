@@ -101,13 +101,13 @@ class store_plans : public testing::TestWithParam<table_state> {
   std::set<std::string> prepared_;
 };
 
-// Frontier, gaps, limit; the scan; due rows; max_delay; inline bytes.
+// Frontier, gaps, limit; the scan; due rows; max_delay; largest inline body.
 const std::string open_rows = "20000, '{5,20}', '{6,30}', 10, ";
 const std::string few_of_some_keys = "5, 50, 300, '{k1,k2,nobody}', '{}', '{}', '{}', ";
 const std::string few_of_all_rows = "5, 50, 300, '{}', '{elsewhere}', '{\"\",e}', '{q,r}', ";
 
 TEST_P(store_plans, reading_visits_the_partial_indexes_only) {
-  const auto plan = plan_of(sql_.read, open_rows + few_of_some_keys + "200, 1000, 65536, 4000000");
+  const auto plan = plan_of(sql_.read, open_rows + few_of_some_keys + "200, 1000, 65536");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
   EXPECT_THAT(plan, testing::HasSubstr("hashed SubPlan"));
@@ -117,16 +117,29 @@ TEST_P(store_plans, reading_visits_the_partial_indexes_only) {
 }
 
 TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
-  // Ten above the frontier and in each gap, a thousand that are due last, ten that are due and the
-  // first that is not.
-  const std::int64_t without_scan = 3 * 10 + 1000 + 10 + 1;
+  // Ten above the frontier and in each gap, whether there are any, a thousand that are due last,
+  // ten that are due and the first that is not.
+  const std::int64_t without_scan = 3 * 10 + 1 + 1000 + 10 + 1;
   // The rows, and the index once more for where the scan ended.
   const std::int64_t scan = 300 + 300;
-  const std::string rest = "10, 1000, 65536, 4000000";
+  const std::string rest = "10, 1000, 65536";
   EXPECT_LE(visited_by(sql_.read, open_rows + few_of_some_keys + rest), without_scan + scan);
   EXPECT_LE(visited_by(sql_.read, open_rows + few_of_all_rows + rest), without_scan + scan);
   EXPECT_LE(visited_by(sql_.read, open_rows + "NULL, 1, 1, '{}', '{}', '{}', '{}', " + rest),
             without_scan);
+}
+
+TEST_P(store_plans,
+       reading_what_is_new_visits_the_partial_indexes_only_and_no_more_than_its_limits) {
+  const std::string values = "20000, 10, 10, 65536";
+  const auto plan = plan_of(sql_.read_new, values);
+  EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
+  EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("messages_pkey")));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Seq Scan")));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Bitmap")));
+  // Ten above the frontier, whether there are any, ten that are due and the first that is not.
+  EXPECT_LE(visited_by(sql_.read_new, values), 10 + 1 + 10 + 1);
 }
 
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {

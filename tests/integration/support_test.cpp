@@ -22,7 +22,7 @@ std::string answer(const std::string& uri, const std::string& sql) {
 
 TEST(child_process, captures_output_and_exit_status) {
   child_process child({{"sh", "-c", "echo out; echo err >&2; exit 3"}});
-  EXPECT_EQ(child.wait(5s), (exit_status{3, 0}));
+  EXPECT_EQ(child.wait(30s), (exit_status{3, 0}));
   EXPECT_EQ(child.out(), "out\n");
   EXPECT_EQ(child.err(), "err\n");
 }
@@ -36,7 +36,7 @@ TEST(child_process, reports_the_signal_that_ended_it) {
   child_process child({{"sleep", "1000"}});
   EXPECT_TRUE(child.running());
   child.kill(SIGKILL);
-  EXPECT_EQ(child.wait(5s), (exit_status{0, SIGKILL}));
+  EXPECT_EQ(child.wait(30s), (exit_status{0, SIGKILL}));
 }
 
 TEST(child_process, a_program_that_fails_throws_with_its_output) {

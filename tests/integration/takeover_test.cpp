@@ -62,7 +62,8 @@ TEST_F(takeover, a_database_that_says_nothing_any_more_costs_the_lead_on_both_si
 // confirm, which is true whoever leads, and a return, which is for the new leader to judge.
 TEST_F(takeover, a_leader_that_was_paused_decides_nothing_when_it_wakes_up) {
   tcp_gate rabbit(shared_rabbitmq().port());
-  sidecar first(db.url(), through(rabbit, shared_rabbitmq().port(), amqp_url),
+  // The broker must not give a client up that is paused for as long as a take-over may last.
+  sidecar first(db.url(), through(rabbit, shared_rabbitmq().port(), amqp_url) + "?heartbeat=300",
                 {{"OUTBOX_INSTANCE_ID", "first"}});
   first.await_ready();
   const auto second = start(

@@ -87,7 +87,7 @@ TEST_F(tcp_gate_test, passes_bytes_both_ways_and_the_end_too) {
   EXPECT_EQ(hear(client), "last words");
   accepted.reset();
   EXPECT_EQ(hear(client), "");
-  EXPECT_TRUE(eventually(5s, [&] { return gate.connections() == 0; }));
+  EXPECT_TRUE(eventually(30s, [&] { return gate.connections() == 0; }));
 }
 
 TEST_F(tcp_gate_test, a_stalled_direction_keeps_its_bytes_and_the_other_flows) {

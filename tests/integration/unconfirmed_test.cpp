@@ -72,12 +72,15 @@ TEST_F(unconfirmed, the_others_wait_one_confirm_timeout_at_most_and_once) {
         longest, std::chrono::duration<double>(std::chrono::steady_clock::now() - wrote).count());
   }
   const std::size_t probes = filter.swallowed() - swallowed_before;
+  const auto timeouts =
+      static_cast<std::size_t>((std::chrono::steady_clock::now() - held) / timeout);
   std::printf(
       "the healthy rows took %.1f s, later %.2f s at most; %zu publishes before the hold, "
-      "%zu probes in %ld confirm timeouts\n",
-      waited.count(), longest, swallowed_before, probes, static_cast<long>(lasts / timeout));
-  EXPECT_LE(probes, 10u) << "one for each back-off, and each has to time out";
-  EXPECT_LE(unknown("timeout") - unknown_before, 10) << "nothing else is in doubt";
+      "%zu probes in %zu confirm timeouts\n",
+      waited.count(), longest, swallowed_before, probes, timeouts);
+  const std::size_t few = 3 * timeouts + 1;
+  EXPECT_LE(probes, few) << "one for each back-off, and each has to time out";
+  EXPECT_LE(unknown("timeout") - unknown_before, few) << "nothing else is in doubt";
   EXPECT_EQ(count("status = 'dead'"), 0);
   EXPECT_LE(take_all(amqp_url, "healthy").duplicates, 2'048u) << "those of the first timeout only";
 
@@ -99,7 +102,7 @@ TEST_F(unconfirmed, a_queue_that_confirms_again_goes_on_without_a_restart) {
   const auto got = take_all(amqp_url, "stuck");
   EXPECT_EQ(got.ids.size(), 300u);
   EXPECT_THAT(got.out_of_order, IsEmpty());
-  EXPECT_TRUE(eventually(10s, [&] { return relay->metric("outbox_held_destinations") == 0; }));
+  EXPECT_TRUE(eventually(30s, [&] { return relay->metric("outbox_held_destinations") == 0; }));
 }
 
 // On RabbitMQ 3.10 the deletion of a quorum queue under load can leave the channel without a word.

@@ -47,7 +47,7 @@ std::vector<std::string> broker_log::other_complaints(const std::string& url) co
   amqp_probe(url).has_exchange(provoked);
   std::vector<std::string> found;
   const auto is_provoked = [](const std::string& line) { return contains(line, provoked); };
-  if (!eventually(20s, [&] {
+  if (!eventually(60s, [&] {
         found = complaints();
         return std::any_of(found.begin(), found.end(), is_provoked);
       })) {

@@ -4,26 +4,20 @@
 // cuts what is open.
 #pragma once
 
-#include "tests/support/unique_fd.hpp"
+#include "tests/support/amqp_proxy.hpp"
 
 #include <cstddef>
-#include <list>
-#include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
+#include <string_view>
 
 namespace outboxd::tests {
 
 class confirm_filter {
  public:
   explicit confirm_filter(int broker_port);
-  ~confirm_filter();
 
-  confirm_filter(const confirm_filter&) = delete;
-  confirm_filter& operator=(const confirm_filter&) = delete;
-
-  int port() const { return port_; }
+  int port() const { return proxy_.port(); }
 
   // Of messages published from now on with this routing key.
   void swallow(const std::string& routing_key);
@@ -34,18 +28,14 @@ class confirm_filter {
   std::size_t swallowed();
 
  private:
-  class link;
+  class conversation;
 
-  void accept_all();
+  bool swallows(std::string_view routing_key);
 
-  const int broker_port_;
-  int port_ = 0;
-  unique_fd listener_;
   std::mutex mutex_;
-  std::string routing_key_;                 // guarded by mutex_, empty: none
-  std::size_t swallowed_ = 0;               // guarded by mutex_
-  std::list<std::unique_ptr<link>> links_;  // guarded by mutex_
-  std::thread acceptor_;
+  std::string routing_key_;    // guarded by mutex_, empty: none
+  std::size_t swallowed_ = 0;  // guarded by mutex_
+  amqp_proxy proxy_;           // last: its threads use what is above
 };
 
 }  // namespace outboxd::tests

@@ -187,7 +187,7 @@ postgres_stop() {
   if postgres_gone "$1"; then return; fi
   as_server "$(postgres_bin)/pg_ctl" stop --pgdata="$home/data" --mode="$mode" --wait --timeout=60 \
     >>"$home/start.log" 2>&1 || explain PostgreSQL "$home/start.log" "$home/postgres.log"
-  wait_until 10 postgres_gone "$1" || die "PostgreSQL in $1 does not stop"
+  wait_until 60 postgres_gone "$1" || die "PostgreSQL in $1 does not stop"
 }
 
 # Nobody is left who could use what the lock file points at: a System V segment, which would stay
@@ -195,7 +195,7 @@ postgres_stop() {
 postgres_kill() {
   local lock=$1/postgres/data/postmaster.pid segment
   postgres_pids "$1" | kill_all
-  wait_until 10 postgres_gone "$1" || die "PostgreSQL in $1 survives kill -9"
+  wait_until 60 postgres_gone "$1" || die "PostgreSQL in $1 survives kill -9"
   segment=$(sed -n '7s/.* //p' "$lock" 2>/dev/null) || true
   [[ -z $segment ]] || as_server ipcrm -m "$segment" 2>/dev/null || true
   rm -f "$lock"
@@ -317,7 +317,7 @@ rabbitmq_gone() { [[ -z $(marked_pids OUTBOXD_BROKER "$1") ]]; }
 # With the broker go the helpers of its virtual machine and its epmd.
 rabbitmq_kill() {
   marked_pids OUTBOXD_BROKER "$1" | kill_all
-  wait_until 10 rabbitmq_gone "$1" || die "RabbitMQ in $1 survives kill -9"
+  wait_until 60 rabbitmq_gone "$1" || die "RabbitMQ in $1 survives kill -9"
   rm -f "$1/rabbitmq/pid"
 }
 
@@ -359,7 +359,7 @@ destroy() {
   local dir=$1
   unset OUTBOXD_SCRATCH
   [[ -d $dir ]] || return 0
-  for _ in {1..100}; do
+  for _ in {1..600}; do
     { marked_pids OUTBOXD_SCRATCH "$dir"; postgres_pids "$dir"; } | kill_all
     if nothing_left "$dir"; then break; fi
     sleep 0.05

@@ -33,7 +33,7 @@ sidecar::sidecar(const std::string& database_url, const std::string& amqp_url,
 }
 
 void sidecar::await_ready() {
-  const bool ready = eventually(30s, [this] {
+  const bool ready = eventually(60s, [this] {
     if (!running()) throw std::runtime_error("the sidecar has ended:\n" + log());
     return get("/metrics").find("\noutbox_leader 1") != std::string::npos &&
            get("/metrics").find("\noutbox_broker_connected 1") != std::string::npos;
@@ -63,7 +63,7 @@ std::string sidecar::get(const std::string& path) const {
   const auto port = http_port();
   if (!port) return {};
   boost::asio::ip::tcp::iostream http;
-  http.expires_after(5s);
+  http.expires_after(30s);
   http.connect("127.0.0.1", std::to_string(*port));
   http << "GET " << path << " HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
        << std::flush;

@@ -20,7 +20,7 @@ class sidecar {
 
   sidecar(const std::string& database_url, const std::string& amqp_url, const settings& more = {});
 
-  // It leads and every lane is open. Throws with its log when that takes more than half a minute.
+  // It leads and every lane is open. Throws with its log when that takes more than a minute.
   void await_ready();
 
   pid_t pid() const { return process_->pid(); }

@@ -97,6 +97,27 @@ TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_it
   EXPECT_EQ(next->request.below->after, 1);
 }
 
+TEST_F(core_test, no_more_skipped_rows_are_asked_for_than_may_come_in) {
+  options o = small();
+  o.batch_size = 1'000;
+  start_anew(o);
+  std::vector<outbox::message> backlog;
+  for (std::int64_t id = 1; id <= 200; ++id) backlog.push_back(message(id, "a"));
+  read(std::move(backlog));
+  const std::size_t in_memory = core_.rows_in_memory();
+  EXPECT_LT(in_memory, 200u) << "no key takes more than its share";
+  for (std::size_t landed = 0; landed < in_memory; ++landed) {
+    const auto ids = published();
+    ASSERT_EQ(ids.size(), 1u);
+    lands(ids.front(), verdict::confirmed);
+  }
+  const auto next = take<do_read>();
+  ASSERT_TRUE(next && next->request.below);
+  EXPECT_EQ(next->request.below->after, static_cast<std::int64_t>(in_memory));
+  EXPECT_GE(next->request.below->rows, 1u);
+  EXPECT_LE(next->request.below->rows, core_.capacity() / 8);
+}
+
 TEST_F(core_test, a_scheduled_row_that_is_due_before_its_turn_takes_its_place_among_the_pending) {
   lead();
   std::vector<outbox::message> backlog;

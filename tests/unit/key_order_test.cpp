@@ -51,10 +51,8 @@ class key_order_test : public testing::Test {
     keys.answered(*asked, 1'000, true);
   }
 
+  std::deque<row> rows_;  // outlive what they stand in
   key_order keys;
-
- private:
-  std::deque<row> rows_;
 };
 
 TEST_F(key_order_test, the_first_row_of_a_key_may_go_at_once) {
@@ -283,6 +281,12 @@ TEST_F(pipelined_keys_test, the_next_row_goes_as_soon_as_the_one_before_is_writt
   row& second = admitted(2);
   EXPECT_EQ(publish(first).up, &second);
   EXPECT_EQ(publish(second).up, nullptr);
+}
+
+TEST_F(pipelined_keys_test, a_key_takes_half_of_what_is_free) {
+  std::size_t taken = 0;
+  for (std::int64_t id = 1; id <= 100 && admit(id, 80); ++id, ++taken) keys.add(make(id));
+  EXPECT_EQ(taken, 40u);
 }
 
 TEST_F(pipelined_keys_test, after_a_nack_no_other_goes_before_the_row_is_final) {

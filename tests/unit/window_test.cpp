@@ -45,11 +45,9 @@ class window_test : public testing::Test {
   }
 
   static constexpr lane_id quarantine = 2;
-  window w{2, 4, true};  // a key always goes by the same lane
+  std::deque<row> rows_;  // outlive what they stand in
+  window w{2, 4, true};   // a key always goes by the same lane
   site site_, other_;
-
- private:
-  std::deque<row> rows_;
 };
 
 TEST_F(window_test, nothing_goes_while_no_lane_is_open) {
