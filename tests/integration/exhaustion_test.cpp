@@ -10,8 +10,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::HasSubstr;
-
 class exhaustion : public database_fault {
  protected:
   static rlim_t limit_descriptors(pid_t process, rlim_t most) {

@@ -24,7 +24,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::AnyOf;
 using testing::HasSubstr;
 using namespace std::chrono_literals;
 
@@ -118,25 +117,25 @@ TEST(a_peer_that_takes_no_data, is_given_up_by_reset) {
 // The linker replaces the function in this program.
 class hanging_name {
  public:
-  hanging_name() { hangs_ = true; }
+  hanging_name() { hanging = true; }
   ~hanging_name() {
-    hangs_ = false;
-    hangs_.notify_all();
-    EXPECT_TRUE(eventually(20s, [] { return asking_ == 0; }));
+    hanging = false;
+    hanging.notify_all();
+    EXPECT_TRUE(eventually(20s, [] { return callers == 0; }));
   }
   static int ask() {
-    ++asking_;
-    hangs_.wait(true);
-    --asking_;
+    ++callers;
+    hanging.wait(true);
+    --callers;
     return EAI_AGAIN;
   }
-  static int asking() { return asking_; }
+  static int asking() { return callers; }
 
   static constexpr std::string_view name = "hangs.test";
 
  private:
-  static inline std::atomic<bool> hangs_ = false;
-  static inline std::atomic<int> asking_ = 0;
+  static inline std::atomic<bool> hanging = false;
+  static inline std::atomic<int> callers = 0;
 };
 
 // A port where the kernel answers no SYN: its queue of connections nobody accepts is full.
@@ -148,7 +147,7 @@ class black_hole {
       auto& caller = callers_.emplace_back(io_, boost::asio::ip::tcp::v4());
       caller.native_non_blocking(true);
       const auto here = acceptor_.local_endpoint();
-      ::connect(caller.native_handle(), here.data(), static_cast<socklen_t>(here.size()));
+      (void)::connect(caller.native_handle(), here.data(), static_cast<socklen_t>(here.size()));
     }
   }
   int port() const { return acceptor_.local_endpoint().port(); }
@@ -315,7 +314,8 @@ TEST(while_connecting, it_can_be_stopped_at_once_in_every_phase) {
 }  // namespace
 }  // namespace outboxd::tests
 
-// NOLINTBEGIN(bugprone-reserved-identifier): the names are the linker's (--wrap).
+// NOLINTBEGIN(bugprone-reserved-identifier,readability-identifier-naming): the names are the
+// linker's (--wrap).
 extern "C" {
 int __real_getaddrinfo(const char* node, const char* service, const addrinfo* hints,
                        addrinfo** found);
@@ -329,4 +329,4 @@ int __wrap_getaddrinfo(const char* node, const char* service, const addrinfo* hi
   return __real_getaddrinfo(node, service, hints, found);
 }
 }
-// NOLINTEND(bugprone-reserved-identifier)
+// NOLINTEND(bugprone-reserved-identifier,readability-identifier-naming)

@@ -13,7 +13,6 @@
 namespace outboxd::tests {
 namespace {
 
-using testing::HasSubstr;
 using testing::StartsWith;
 using namespace std::chrono_literals;
 

@@ -16,7 +16,6 @@ namespace {
 
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::StartsWith;
 using namespace std::chrono_literals;
 
 class publisher_refusals : public testing::Test {

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <functional>
-#include <ranges>
 #include <utility>
 
 namespace outboxd::tests {
@@ -240,7 +239,8 @@ void memory_store::run_deferred(const outbox::read_request& request,
   }
   if (request.max_delay == milliseconds(0)) return;
   std::size_t visited = 0;
-  for (const auto& [place, row] : std::views::reverse(deferred)) {
+  for (auto it = deferred.rbegin(); it != deferred.rend(); ++it) {
+    const auto& [place, row] = *it;
     if (place.first <= now_ + request.max_delay || visited++ == too_late_visited) break;
     if (answer.too_late.size() == too_late_limit) break;
     if (row->data.attempts == 0) answer.too_late.push_back(seen_now(*row));

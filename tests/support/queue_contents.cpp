@@ -2,6 +2,7 @@
 
 #include "tests/support/amqp_probe.hpp"
 
+#include <sstream>
 #include <stdexcept>
 
 namespace outboxd::tests {
@@ -29,8 +30,9 @@ queue_contents take_all(const std::string& amqp_url, const std::string& queue) {
     const auto& name = std::get<std::string>(key->value);
     auto& before = last_of_key[name];
     if (id < before) {
-      found.out_of_order.push_back(queue + " " + name + ": " + std::to_string(id) + " after " +
-                                   std::to_string(before));
+      std::ostringstream what;
+      what << queue << ' ' << name << ": " << id << " after " << before;
+      found.out_of_order.push_back(what.str());
     }
     before = id;
   }

@@ -92,6 +92,7 @@ TEST_P(store_contract, rows_scheduled_too_far_ahead_are_looked_for_among_the_tho
   const auto far = world().insert(text_row("far"), start + 96h);
   const auto writer = world().begin();
   std::vector<outbox::decision> failures;
+  failures.reserve(1'000);
   for (int i = 0; i < 999; ++i) failures.push_back(deferred(writer->insert(text_row("x")), 72h));
   writer->commit();
   const auto epoch = world().take_lead();

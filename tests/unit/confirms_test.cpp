@@ -76,9 +76,9 @@ TEST(confirms, recorded_cumulative_ack_spans_tags_nacked_before) {
   EXPECT_TRUE(c.ack(20, true));
   c.out.clear();
   for (std::int64_t id = 21; id <= 50; ++id) c.publish(id);
-  for (const delivery_tag tag : {36, 39, 42, 45, 48}) EXPECT_TRUE(c.nack(tag));
+  for (const delivery_tag tag : {36u, 39u, 42u, 45u, 48u}) EXPECT_TRUE(c.nack(tag));
   EXPECT_TRUE(c.ack(21, true));
-  for (const delivery_tag tag : {24, 27, 30, 33}) EXPECT_TRUE(c.ack(tag));
+  for (const delivery_tag tag : {24u, 27u, 30u, 33u}) EXPECT_TRUE(c.ack(tag));
   EXPECT_TRUE(c.ack(50, true));
   EXPECT_THAT(c.with(verdict::nacked), ElementsAre(36, 39, 42, 45, 48));
   EXPECT_THAT(c.with(verdict::confirmed), SizeIs(25));
@@ -92,7 +92,7 @@ TEST(confirms, recorded_returns_and_acks_of_four_queue_types_on_one_channel) {
     EXPECT_TRUE(c.tracker.returned(message_id(tag), 312, "NO_ROUTE"));
     EXPECT_TRUE(c.ack(static_cast<delivery_tag>(tag)));
   }
-  for (const delivery_tag tag : {2, 3, 1, 6, 7, 11, 15, 19, 23, 27, 31, 35, 39})
+  for (const delivery_tag tag : {2u, 3u, 1u, 6u, 7u, 11u, 15u, 19u, 23u, 27u, 31u, 35u, 39u})
     EXPECT_TRUE(c.ack(tag));
   EXPECT_TRUE(c.ack(38, true));
   EXPECT_EQ(c.with(verdict::returned), range(4, 40, 4));
@@ -104,7 +104,7 @@ TEST(confirms, recorded_cumulative_nacks_of_one_tag_each) {
   channel c(20);
   c.ack(20, true);
   for (std::int64_t id = 21; id <= 23; ++id) c.publish(id);
-  for (const delivery_tag tag : {21, 22, 23}) EXPECT_TRUE(c.nack(tag, true));
+  for (const delivery_tag tag : {21u, 22u, 23u}) EXPECT_TRUE(c.nack(tag, true));
   EXPECT_THAT(c.with(verdict::nacked), ElementsAre(21, 22, 23));
 }
 

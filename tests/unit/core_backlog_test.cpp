@@ -4,9 +4,7 @@
 namespace outboxd::relay {
 namespace {
 
-using testing::Each;
 using testing::ElementsAre;
-using testing::IsSupersetOf;
 using tests::row_status;
 
 class core_backlog : public core_world {
@@ -121,6 +119,7 @@ TEST_F(core_backlog, a_blocked_key_with_many_rows_does_not_keep_the_others_waiti
   insert("gone", "blocked");
   insert_many(20'000, "here", "blocked");
   std::vector<std::int64_t> others;
+  others.reserve(500);
   for (int i = 0; i < 500; ++i) others.push_back(insert("here", "other " + std::to_string(i)));
   lead();
   run_for(2s);

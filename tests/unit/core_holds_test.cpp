@@ -14,6 +14,7 @@ class core_holds : public core_test {
  protected:
   static std::vector<std::int64_t> ids(const std::vector<outbox::decision>& decisions) {
     std::vector<std::int64_t> ids;
+    ids.reserve(decisions.size());
     for (const outbox::decision& d : decisions) ids.push_back(d.ref.id);
     return ids;
   }

@@ -6,7 +6,6 @@
 namespace outboxd::relay {
 namespace {
 
-using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 

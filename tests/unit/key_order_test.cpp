@@ -9,7 +9,6 @@ namespace outboxd::relay {
 namespace {
 
 using testing::ElementsAre;
-using testing::IsEmpty;
 
 constexpr std::size_t plenty = 1'000;
 
