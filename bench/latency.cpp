@@ -16,9 +16,7 @@
 
 #include <atomic>
 #include <cmath>
-#include <deque>
 #include <iostream>
-#include <map>
 #include <mutex>
 #include <random>
 #include <sstream>
@@ -27,6 +25,7 @@
 #include <vector>
 
 #include "bench/journal.hpp"
+#include "bench/watched.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/amqp_proxy.hpp"
 #include "tests/support/rabbitmq_c.hpp"
@@ -35,63 +34,12 @@ namespace outboxd::bench {
 namespace {
 
 using namespace std::chrono_literals;
-using tests::amqp_frame;
 
 constexpr auto patience = 60s;  // for the last message of a run
 
 struct options {
   std::string database, amqp, queue = "latency";
   std::size_t size = 1'000;
-};
-
-// What goes over one connection to the broker: which number has which delivery tag.
-class watched final : public tests::amqp_proxy::conversation {
- public:
-  explicit watched(journal& times) : times_(times) {}
-
-  void to_broker(const amqp_frame& f, std::string& out) override {
-    out += f.all;
-    if (f.method == tests::amqp_method::channel_open) {
-      const std::lock_guard lock(mutex_);
-      channels_[f.channel] = {};
-    } else if (f.method == tests::amqp_method::basic_publish) {
-      body_follows_[f.channel] = true;
-    } else if (f.type == amqp_frame::body_type && std::exchange(body_follows_[f.channel], false)) {
-      const std::int64_t number = journal::number_in(f.payload);
-      times_.note(number, moment::published);
-      const std::lock_guard lock(mutex_);
-      channels_[f.channel].open.push_back({number, false});
-    }
-  }
-
-  void to_client(const amqp_frame& f, std::string& out) override {
-    out += f.all;
-    if (f.method != tests::amqp_method::basic_ack) return;
-    const auto now = journal::clock::now();
-    const auto [tag, multiple] = tests::confirm_of(f);
-    const std::lock_guard lock(mutex_);
-    channel& c = channels_[f.channel];
-    for (std::uint64_t t = multiple ? c.first : tag; t <= tag; ++t) {
-      auto& [number, done] = c.open.at(t - c.first);
-      if (!std::exchange(done, true)) times_.note(number, moment::confirmed, now);
-    }
-    for (; !c.open.empty() && c.open.front().done; c.open.pop_front()) ++c.first;
-  }
-
- private:
-  struct publish {
-    std::int64_t number;
-    bool done;
-  };
-  struct channel {
-    std::uint64_t first = 1;  // tag of the first that is open
-    std::deque<publish> open = {};
-  };
-
-  journal& times_;
-  std::map<std::uint16_t, bool> body_follows_;
-  std::mutex mutex_;  // guards what follows
-  std::map<std::uint16_t, channel> channels_;
 };
 
 // Takes what comes, and acknowledges it as a service would: each one, or several where they come

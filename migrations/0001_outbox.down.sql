@@ -13,7 +13,7 @@ DROP FUNCTION
   "outbox".lock_key(text);
 DROP TABLE "outbox".lead;
 DROP TABLE "outbox".messages;
-DROP FUNCTION "outbox".wake(), "outbox".admit(), "outbox".header_names_fit(jsonb);
+DROP FUNCTION "outbox".refuse(), "outbox".admit(), "outbox".header_fault(jsonb), "outbox".header_names_fit(jsonb);
 DROP TABLE "outbox".schema_version;
 
 DO $$

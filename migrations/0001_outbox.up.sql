@@ -75,19 +75,7 @@ CREATE TABLE "outbox".messages (
   due_at timestamptz,
   failing_since timestamptz,
   sent_at timestamptz,
-  last_error text,
-
-  -- What the relay counts on: a row that breaks one of these would stop it, wait for ever or never be purged. What
-  -- else a writer may get wrong is checked below, by admit().
-  CONSTRAINT messages_exactly_one_of_payload_and_payload_bytes
-    CHECK ((payload IS NULL) <> (payload_bytes IS NULL)),
-  CONSTRAINT messages_status_is_known_and_has_its_time CHECK (
-    CASE status
-      WHEN 'pending' THEN true
-      WHEN 'deferred' THEN due_at IS NOT NULL
-      WHEN 'sent' THEN sent_at IS NOT NULL
-      ELSE status = 'dead'
-    END)
+  last_error text
 ) WITH (
   -- Every row is updated or deleted once, soon. Vacuum after one per cent instead of twenty, and quickly.
   -- No fillfactor: status is in the predicate of every partial index, so no update of it can be a heap-only one.
@@ -166,83 +154,137 @@ $$;
 COMMENT ON FUNCTION "outbox".header_names_fit(jsonb) IS
   'True when every name in the JSON value, at any depth, has at most 255 bytes';
 
--- The limits of AMQP 0-9-1 and of RabbitMQ: a row that could never be sent is refused inside the service's own
--- transaction, as by a CHECK constraint of the name below. Real ones are prepared anew for every statement, which
--- costs a service that inserts row by row a good part of its throughput (`./dev bench` compares).
--- Only inserts pass here. A trigger for updates would lock each row once more whenever the relay marks it, and the
--- relay refuses by itself what it cannot encode.
-CREATE FUNCTION "outbox".admit() RETURNS trigger
-LANGUAGE plpgsql
+-- The limits of AMQP 0-9-1 and of RabbitMQ, by the name of the rule that is broken. Asked only where there are headers.
+CREATE FUNCTION "outbox".header_fault(headers jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
 AS $$
-DECLARE
-  broken text := CASE
-    -- Short strings are limited in bytes, not in characters.
-    WHEN octet_length(NEW.exchange) > 255 THEN 'messages_exchange_at_most_255_bytes'
-    WHEN octet_length(NEW.routing_key) > 255 THEN 'messages_routing_key_at_most_255_bytes'
-    WHEN octet_length(NEW.ordering_key) > 255 THEN 'messages_ordering_key_at_most_255_bytes'
-    WHEN octet_length(NEW.content_type) > 255 THEN 'messages_content_type_at_most_255_bytes'
-    WHEN octet_length(NEW.content_encoding) > 255 THEN 'messages_content_encoding_at_most_255_bytes'
-    WHEN octet_length(NEW.type) > 255 THEN 'messages_type_at_most_255_bytes'
-    WHEN octet_length(NEW.correlation_id) > 255 THEN 'messages_correlation_id_at_most_255_bytes'
-    WHEN octet_length(NEW.reply_to) > 255 THEN 'messages_reply_to_at_most_255_bytes'
-    WHEN octet_length(NEW.app_id) > 255 THEN 'messages_app_id_at_most_255_bytes'
-    WHEN NEW.priority NOT BETWEEN 0 AND 255 THEN 'messages_priority_from_0_to_255'
-    WHEN NEW.expiration_ms NOT BETWEEN 0 AND 315360000000
-      THEN 'messages_expiration_ms_from_0_to_315360000000'
-    WHEN NOT isfinite(NEW.not_before) THEN 'messages_not_before_is_finite'
-    WHEN NEW.headers IS NULL THEN NULL
-    WHEN jsonb_typeof(NEW.headers) <> 'object' THEN 'messages_headers_are_an_object'
-    WHEN jsonb_path_exists(NEW.headers, '$.keyvalue().key ? (@ starts with "x-outbox-")')
+BEGIN
+  RETURN CASE
+    WHEN jsonb_typeof(headers) <> 'object' THEN 'messages_headers_are_an_object'
+    WHEN jsonb_path_exists(headers, '$.keyvalue().key ? (@ starts with "x-outbox-")')
       THEN 'messages_header_names_do_not_begin_with_x_outbox'
     -- The text is never shorter than a name in it: short headers, nearly all, are spared the search.
-    WHEN octet_length(NEW.headers::text) <= 255 THEN NULL
-    WHEN octet_length(NEW.headers::text) > 65536 THEN 'messages_headers_at_most_64_kb'
-    WHEN NOT "outbox".header_names_fit(NEW.headers) THEN 'messages_header_names_at_most_255_bytes'
+    WHEN octet_length(headers::text) <= 255 THEN NULL
+    WHEN octet_length(headers::text) > 65536 THEN 'messages_headers_at_most_64_kb'
+    WHEN NOT "outbox".header_names_fit(headers) THEN 'messages_header_names_at_most_255_bytes'
   END;
+END
+$$;
+COMMENT ON FUNCTION "outbox".header_fault(jsonb) IS
+  'The rule for headers that the JSON value breaks; null: none';
+
+-- The one thing that a new row passes. It refuses what could never be sent inside the service's own transaction, as by a
+-- CHECK constraint of the name below; real ones, and WHEN conditions of triggers, are read and prepared anew for every
+-- statement, which costs a service that inserts row by row a good part of its throughput (`./dev bench` compares).
+--
+-- And it wakes the relay. A NOTIFY makes all commits of the cluster queue behind one lock, so nobody sends one while
+-- the relay is busy and will come by anyway. An idle relay holds the wake lock (the oid of the table, 2) exclusively; a
+-- writer tries to share it and notifies only where that fails. Sharing it until the end of its transaction also tells
+-- the relay that a row may be on its way. The oid is used as int4 bit by bit: oids above 2^31 become negative.
+--
+-- Nearly every row needs the first expression only. An expression is set up once in a transaction, at a price for each
+-- term, so it asks as little as it can: all texts together instead of each, and whether there is anything unusual.
+--
+-- STABLE keeps PL/pgSQL from taking a snapshot for it, which it does not need: it looks at no table.
+CREATE FUNCTION "outbox".admit() RETURNS trigger
+LANGUAGE plpgsql STABLE
+AS $$
+DECLARE
+  broken text;
 BEGIN
-  IF broken IS NOT NULL THEN
-    RAISE EXCEPTION 'new row for relation "messages" violates check constraint "%"', broken
-      USING ERRCODE = 'check_violation', CONSTRAINT = broken, TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
+  -- An array is 28 bytes larger than any of its texts, or more: 24 are its own and 4 the text's.
+  IF pg_column_size(ARRAY[NEW.exchange, NEW.routing_key, NEW.ordering_key, NEW.content_type, NEW.content_encoding,
+                          NEW.type, NEW.correlation_id, NEW.reply_to, NEW.app_id]) > 28 + 255
+    OR num_nonnulls(NEW.priority, NEW.expiration_ms, NEW.not_before) > 0
+    OR (CASE WHEN NEW.payload IS NULL THEN NEW.payload_bytes IS NULL ELSE NEW.payload_bytes IS NOT NULL END)
+    OR NEW.status <> 'pending'
+    OR (NEW.headers IS NOT NULL AND "outbox".header_fault(NEW.headers) IS NOT NULL)
+  THEN
+    IF NEW.not_before > now() THEN
+      NEW.status := 'deferred';
+      NEW.due_at := NEW.not_before;
+    END IF;
+    broken := CASE
+      WHEN (NEW.payload IS NULL) = (NEW.payload_bytes IS NULL)
+        THEN 'messages_exactly_one_of_payload_and_payload_bytes'
+      -- Short strings are limited in bytes, not in characters.
+      WHEN octet_length(NEW.exchange) > 255 THEN 'messages_exchange_at_most_255_bytes'
+      WHEN octet_length(NEW.routing_key) > 255 THEN 'messages_routing_key_at_most_255_bytes'
+      WHEN octet_length(NEW.ordering_key) > 255 THEN 'messages_ordering_key_at_most_255_bytes'
+      WHEN octet_length(NEW.content_type) > 255 THEN 'messages_content_type_at_most_255_bytes'
+      WHEN octet_length(NEW.content_encoding) > 255 THEN 'messages_content_encoding_at_most_255_bytes'
+      WHEN octet_length(NEW.type) > 255 THEN 'messages_type_at_most_255_bytes'
+      WHEN octet_length(NEW.correlation_id) > 255 THEN 'messages_correlation_id_at_most_255_bytes'
+      WHEN octet_length(NEW.reply_to) > 255 THEN 'messages_reply_to_at_most_255_bytes'
+      WHEN octet_length(NEW.app_id) > 255 THEN 'messages_app_id_at_most_255_bytes'
+      WHEN NEW.priority NOT BETWEEN 0 AND 255 THEN 'messages_priority_from_0_to_255'
+      WHEN NEW.expiration_ms NOT BETWEEN 0 AND 315360000000
+        THEN 'messages_expiration_ms_from_0_to_315360000000'
+      WHEN NOT isfinite(NEW.not_before) THEN 'messages_not_before_is_finite'
+      -- As below for updates.
+      WHEN CASE NEW.status
+             WHEN 'pending' THEN false
+             WHEN 'deferred' THEN NEW.due_at IS NULL
+             WHEN 'sent' THEN NEW.sent_at IS NULL
+             ELSE NEW.status <> 'dead'
+           END THEN 'messages_status_is_known_and_has_its_time'
+      WHEN NEW.headers IS NOT NULL THEN "outbox".header_fault(NEW.headers)
+    END;
+    IF broken IS NOT NULL THEN
+      RAISE EXCEPTION 'new row for relation "messages" violates check constraint "%"', broken
+        USING ERRCODE = 'check_violation', CONSTRAINT = broken, TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
+    END IF;
   END IF;
-  IF NEW.not_before > now() THEN
-    NEW.status := 'deferred';
-    NEW.due_at := NEW.not_before;
+
+  IF NOT pg_try_advisory_xact_lock_shared(TG_RELID::int4, 2) THEN
+    PERFORM pg_notify('outboxd_' || TG_TABLE_SCHEMA, '');
   END IF;
   RETURN NEW;
 END
 $$;
 COMMENT ON FUNCTION "outbox".admit() IS
-  'Trigger: refuses what could never be published, by the name of the rule; a row with not_before in the future '
-  'waits until then';
+  'Trigger: refuses what could never be published, by the name of the rule; lets a row with not_before in the future '
+  'wait until then; notifies the idle relay on the channel outboxd_<schema>';
 
 CREATE TRIGGER messages_admit BEFORE INSERT ON "outbox".messages
   FOR EACH ROW EXECUTE FUNCTION "outbox".admit();
 COMMENT ON TRIGGER messages_admit ON "outbox".messages IS
-  'Checks a new row, and schedules one with not_before in the future';
+  'Checks a new row, schedules one with not_before in the future, and wakes the relay when it is idle, and only then: '
+  'it holds the wake lock while it is';
 
-----------------------------------------------------------------------------------------------------
--- Waking the relay
-
--- A NOTIFY makes all commits of the cluster queue behind one lock, so nobody sends one while the relay is busy
--- and will come by anyway. An idle relay holds the wake lock (the oid of the table, 2) exclusively; a writer
--- tries to share it and notifies only where that fails. Sharing it until the end of its transaction also tells
--- the relay that a row may be on its way. The oid is used as int4 bit by bit: oids above 2^31 become negative.
-CREATE FUNCTION "outbox".wake() RETURNS trigger
+-- What the relay counts on must stay so in updates too: a row that breaks one of these would stop it, wait for ever or
+-- never be purged. After the update, because a trigger before it would lock each row once more whenever the relay marks
+-- it; the condition is prepared once for all rows of the statement. The other rules are not asked again: the relay
+-- refuses by itself what it cannot encode.
+CREATE FUNCTION "outbox".refuse() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-  PERFORM pg_notify('outboxd_' || TG_TABLE_SCHEMA, '');
-  RETURN NULL;
+  RAISE EXCEPTION 'new row for relation "messages" violates check constraint "%"', TG_NAME
+    USING ERRCODE = 'check_violation', CONSTRAINT = TG_NAME, TABLE = TG_TABLE_NAME, SCHEMA = TG_TABLE_SCHEMA;
 END
 $$;
-COMMENT ON FUNCTION "outbox".wake() IS 'Trigger: notifies the idle relay on the channel outboxd_<schema>';
+COMMENT ON FUNCTION "outbox".refuse() IS 'Trigger: refuses an update as by a CHECK constraint of the name of the trigger';
 
-CREATE TRIGGER messages_wake AFTER INSERT ON "outbox".messages
-  FOR EACH STATEMENT
-  WHEN (NOT pg_try_advisory_xact_lock_shared('"outbox".messages'::regclass::oid::int4, 2))
-  EXECUTE FUNCTION "outbox".wake();
-COMMENT ON TRIGGER messages_wake ON "outbox".messages IS
-  'Wakes the relay when it is idle, and only then: it holds the wake lock while it is';
+CREATE TRIGGER messages_exactly_one_of_payload_and_payload_bytes
+  AFTER UPDATE OF payload, payload_bytes ON "outbox".messages
+  FOR EACH ROW WHEN ((NEW.payload IS NULL) = (NEW.payload_bytes IS NULL))
+  EXECUTE FUNCTION "outbox".refuse();
+COMMENT ON TRIGGER messages_exactly_one_of_payload_and_payload_bytes ON "outbox".messages IS
+  'Refuses an update that leaves a row without a body, or with two';
+
+CREATE TRIGGER messages_status_is_known_and_has_its_time
+  AFTER UPDATE ON "outbox".messages
+  FOR EACH ROW WHEN (
+    CASE NEW.status
+      WHEN 'pending' THEN false
+      WHEN 'deferred' THEN NEW.due_at IS NULL
+      WHEN 'sent' THEN NEW.sent_at IS NULL
+      ELSE NEW.status <> 'dead'
+    END)
+  EXECUTE FUNCTION "outbox".refuse();
+COMMENT ON TRIGGER messages_status_is_known_and_has_its_time ON "outbox".messages IS
+  'Refuses an update that leaves a row with a status nobody knows, or without the time that belongs to it';
 
 ----------------------------------------------------------------------------------------------------
 -- The lead
@@ -410,8 +452,9 @@ COMMENT ON FUNCTION "outbox".discard(bigint, uuid) IS
 -- Functions are everybody's unless one says otherwise; roles/ says who gets what.
 REVOKE ALL ON FUNCTION
   "outbox".header_names_fit(jsonb),
+  "outbox".header_fault(jsonb),
   "outbox".admit(),
-  "outbox".wake(),
+  "outbox".refuse(),
   "outbox".lock_key(text),
   "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
                    timestamptz, uuid, boolean),

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <iterator>
 #include <stdexcept>
 #include <string_view>
 
@@ -11,48 +12,60 @@
 namespace outboxd::outbox {
 namespace {
 
-std::string_view view(const pqxx::field& f) {
-  return {f.c_str(), f.size()};
+// A field as it came; points into the result. Only of an empty one libpq is asked whether it is
+// null: there are many fields, and each question has its price.
+struct column_value {
+  column_value(const pqxx::field& f) {
+    const char* bytes = f.c_str();
+    if (*bytes == '\0') {
+      is_null = f.is_null();
+    } else {
+      text = {bytes, f.size()};
+    }
+  }
+
+  std::string_view text;
+  bool is_null = false;
+};
+
+std::string text(const column_value& f) {
+  return std::string(f.text);
 }
 
-std::string text(const pqxx::field& f) {
-  return std::string(view(f));
-}
-
-std::optional<std::string> optional_text(const pqxx::field& f) {
-  if (f.is_null()) return std::nullopt;
+std::optional<std::string> optional_text(const column_value& f) {
+  if (f.is_null) return std::nullopt;
   return text(f);
 }
 
 template <typename T>
-T number(const pqxx::field& f) {
-  const std::string_view digits = view(f);
-  T value{};
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+T number(const column_value& f) {
+  const std::string_view digits = f.text;
+  T result{};
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), result);
   if (error != std::errc{} || end != digits.data() + digits.size()) {
     throw std::runtime_error("the database sent \"" + std::string(digits) +
                              "\" where a number was expected");
   }
-  return value;
+  return result;
 }
 
 template <typename T>
-std::optional<T> optional_number(const pqxx::field& f) {
-  if (f.is_null()) return std::nullopt;
+std::optional<T> optional_number(const column_value& f) {
+  if (f.is_null) return std::nullopt;
   return number<T>(f);
 }
 
-bool truth(const pqxx::field& f) {
-  return view(f) == "t";
+bool truth(const column_value& f) {
+  return f.text == "t";
 }
 
-row_ref ref(const pqxx::field& id, const pqxx::field& message_id) {
-  return {number<std::int64_t>(id), parse_uuid(view(message_id))};
+row_ref ref(const column_value& id, const column_value& message_id) {
+  return {number<std::int64_t>(id), parse_uuid(message_id.text)};
 }
 
 // payload, payload_bytes: exactly one of them is there.
-std::string body(const pqxx::field& as_text, const pqxx::field& as_bytes) {
-  return as_bytes.is_null() ? text(as_text) : decode_bytea(view(as_bytes));
+std::string body(const column_value& as_text, const column_value& as_bytes) {
+  return as_bytes.is_null ? text(as_text) : decode_bytea(as_bytes.text);
 }
 
 // The columns of the statement `read`, in its order: those of its first row, then those of a
@@ -92,49 +105,61 @@ enum column : int {
   deferred,
 };
 
-std::optional<std::chrono::microseconds> moment(const pqxx::field& f) {
-  if (f.is_null()) return std::nullopt;
+// The fields of one row. Each field that libpqxx makes shares the result it belongs to, which costs
+// more than reading it: so one is made for the row, and moved.
+class fields {
+ public:
+  explicit fields(const pqxx::row& r) : at_(r.begin()) {}
+
+  column_value operator[](column c) {
+    at_ += c - static_cast<pqxx::row::difference_type>(at_->num());
+    return *at_.operator->();
+  }
+
+ private:
+  pqxx::row::const_iterator at_;
+};
+
+std::optional<std::chrono::microseconds> moment(const column_value& f) {
+  if (f.is_null) return std::nullopt;
   return std::chrono::microseconds(number<std::int64_t>(f));
 }
 
-message decode_message(const pqxx::row& r, std::chrono::microseconds now) {
-  const auto at = [&](column c) { return r[static_cast<pqxx::row::size_type>(c)]; };
-  message m;
-  m.ref = ref(at(id), at(message_id));
-  m.exchange = text(at(exchange));
-  m.routing_key = text(at(routing_key));
-  m.ordering_key = optional_text(at(ordering_key));
-  m.body_size = number<std::size_t>(at(body_size));
-  m.headers_size = number<std::size_t>(at(headers_size));
-  m.body_loaded = truth(at(inlined));
-  m.is_binary = truth(at(is_binary));
+void decode_message(fields& row, std::chrono::microseconds now, message& m) {
+  m.ref = ref(row[id], row[message_id]);
+  m.exchange = text(row[exchange]);
+  m.routing_key = text(row[routing_key]);
+  m.ordering_key = optional_text(row[ordering_key]);
+  m.body_size = number<std::size_t>(row[body_size]);
+  m.headers_size = number<std::size_t>(row[headers_size]);
+  m.body_loaded = truth(row[inlined]);
+  m.is_binary = truth(row[is_binary]);
   if (m.body_loaded) {
-    m.body = body(at(payload), at(payload_bytes));
-    m.headers = optional_text(at(headers));
+    m.body = body(row[payload], row[payload_bytes]);
+    m.headers = optional_text(row[headers]);
     // The server counted in its own encoding.
     m.body_size = m.body.size();
     m.headers_size = m.headers ? m.headers->size() : 0;
   }
-  m.content_type = optional_text(at(content_type));
-  m.content_encoding = optional_text(at(content_encoding));
-  m.type = optional_text(at(type));
-  m.correlation_id = optional_text(at(correlation_id));
-  m.reply_to = optional_text(at(reply_to));
-  m.app_id = optional_text(at(app_id));
-  m.priority = optional_number<std::uint8_t>(at(priority));
-  m.expiration_ms = optional_number<std::int64_t>(at(expiration_ms));
-  m.mandatory = truth(at(mandatory));
+  m.content_type = optional_text(row[content_type]);
+  m.content_encoding = optional_text(row[content_encoding]);
+  m.type = optional_text(row[type]);
+  m.correlation_id = optional_text(row[correlation_id]);
+  m.reply_to = optional_text(row[reply_to]);
+  m.app_id = optional_text(row[app_id]);
+  m.priority = optional_number<std::uint8_t>(row[priority]);
+  m.expiration_ms = optional_number<std::int64_t>(row[expiration_ms]);
+  m.mandatory = truth(row[mandatory]);
   // now() is when the statement arrived; a row can be a little younger.
   const auto since = [now](std::chrono::microseconds t) {
     return std::max(std::chrono::microseconds(0), now - t);
   };
-  const auto created = moment(at(created_us)).value();
+  const auto created = moment(row[created_us]).value();
   m.created_at = std::chrono::system_clock::time_point(created);
   m.age = since(created);
-  m.attempts = number<int>(at(attempts));
-  m.failing_for = since(moment(at(failing_since_us)).value_or(now));
-  m.deferred = truth(at(deferred));
-  return m;
+  m.attempts = number<int>(row[attempts]);
+  m.failing_for = since(moment(row[failing_since_us]).value_or(now));
+  m.deferred = truth(row[deferred]);
 }
 
 }  // namespace
@@ -152,9 +177,10 @@ read_answer decode_read(const pqxx::result& rows) {
   const auto now = moment(first[column::now_us]).value();
   const std::array parts{&answer.rows, &answer.due, &answer.below, &answer.too_late};
   answer.rows.reserve(rows.size() - 1);  // nearly always the only part
-  for (pqxx::result::size_type i = 1; i < rows.size(); ++i) {
-    const pqxx::row r = rows[i];
-    parts.at(number<std::size_t>(r[column::part]))->push_back(decode_message(r, now));
+  for (auto r = std::next(rows.begin()); r != rows.end(); ++r) {
+    fields f(*r.operator->());
+    auto& part = *parts.at(number<std::size_t>(f[column::part]));
+    decode_message(f, now, part.emplace_back());
   }
   return answer;
 }

@@ -2,6 +2,7 @@
 
 #include <string_view>
 
+#include "outbox/pg_sql_read_new.hpp"
 #include "outbox/schema.hpp"
 
 namespace outboxd::outbox {
@@ -130,53 +131,6 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL,
        (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
   FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
                s.part < 3 AND s.body_size + coalesce(octet_length(s.headers_text), 0) <= $14::bigint AS inlined
-          FROM (SELECT p.*, p.headers::text AS headers_text,
-                       coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size
-                  FROM picked AS p OFFSET 0) AS s) AS r)";
-
-// The same where no gap is open, nothing was skipped and no time is too far away, which is nearly
-// always so when a row comes alone: most of what the statement above costs then is to set up the
-// parts that it does not need, several times what this one costs in all. Whoever changes one looks
-// at the other.
-//
-// $1 frontier · $2 limit · $3 limit of due rows · $4 largest inline body and headers
-//
-// The first row tells of the moment, the others are messages; a part is in the order of its scan.
-constexpr std::string_view read_new_sql = R"(
-WITH picked AS (
-  (SELECT 0 AS part, m.* FROM "outbox".messages AS m
-    WHERE m.status = 'pending' AND m.id > $1::bigint
-    ORDER BY m.id LIMIT $2::bigint)
-   UNION ALL
-  (SELECT 1, m.* FROM "outbox".messages AS m
-    WHERE m.status = 'deferred' AND m.due_at <= now()
-    ORDER BY m.due_at, m.id LIMIT $3::bigint)
-)
-SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row),
-       pg_snapshot_xmin(pg_current_snapshot()),
-       CASE WHEN EXISTS (SELECT FROM "outbox".messages AS m WHERE m.status = 'pending' AND m.id > $1::bigint)
-            THEN pg_current_xact_id()
-            ELSE pg_snapshot_xmax(pg_current_snapshot()) END,
-       (SELECT (extract(epoch FROM least(m.due_at, now() + interval '1 year') - now()) * 1000)::bigint
-          FROM "outbox".messages AS m
-         WHERE m.status = 'deferred' AND m.due_at > now()
-         ORDER BY m.due_at LIMIT 1),
-       0::bigint,
-       (extract(epoch FROM now()) * 1000000)::bigint,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
- UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL,
-       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
-       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
-       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
-       CASE WHEN r.inlined THEN r.headers_text END,
-       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
-       r.priority, r.expiration_ms, r.mandatory,
-       (extract(epoch FROM r.created_at) * 1000000)::bigint, r.attempts,
-       (extract(epoch FROM r.failing_since) * 1000000)::bigint, r.status = 'deferred'
-  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
-               s.body_size + coalesce(octet_length(s.headers_text), 0) <= $4::bigint AS inlined
           FROM (SELECT p.*, p.headers::text AS headers_text,
                        coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size
                   FROM picked AS p OFFSET 0) AS s) AS r)";

@@ -67,13 +67,17 @@ std::size_t sure_to_fit(const read_request& request) {
                   request.inline_total_bytes / std::max<std::size_t>(1, rows));
 }
 
-read_answer run_read(session& db, const statement& sql, const read_request& request) {
+read_answer run_read(session& db, const store_statements& sql, const read_request& request) {
+  if (request.gaps.empty() && !request.below && request.max_delay.count() == 0) {
+    return decode_read(db.run(sql.read_new, request.frontier, as_bigint(request.limit),
+                              as_bigint(request.due_limit), as_bigint(sure_to_fit(request))));
+  }
   const auto [gap_first, gap_last] = arrays_of(request.gaps);
   const auto below = request.below.value_or(scan{});
   const auto without = arrays_of(below.without);
   const auto after = request.below ? std::optional(below.after) : std::nullopt;
   return decode_read(db.run(
-      sql, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
+      sql.read, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
       as_bigint(below.rows), as_bigint(below.visited), text_array(below.keys),
       text_array(without.exchanges), text_array(without.exchange), text_array(without.routing_key),
       as_bigint(request.due_limit), request.max_delay.count(), as_bigint(sure_to_fit(request))));
@@ -145,7 +149,7 @@ class pg_store::impl {
       : delete_on_ack_(options.delete_on_ack),
         keep_dead_keys_(options.keep_dead_keys),
         sql_(std::make_shared<const store_statements>(options.schema)),
-        reading_(executor, lane_for(options, "pg-read")),
+        reading_(executor, reading_lane(options)),
         writing_(executor, lane_for(options, "pg-write")) {}
 
   const bool delete_on_ack_;
@@ -157,6 +161,14 @@ class pg_store::impl {
   lane writing_;
 
  private:
+  // A read that has drawn a transaction id, and tidied up a page on its way, would wait for the
+  // disk; there is nothing in it that could be lost.
+  static lane_options reading_lane(const pg_options& options) {
+    lane_options lane = lane_for(options, "pg-read");
+    lane.settings.emplace_back("synchronous_commit", "off");
+    return lane;
+  }
+
   static lane_options lane_for(const pg_options& options, std::string name) {
     lane_options lane;
     lane.name = std::move(name);
@@ -203,7 +215,7 @@ void pg_store::read(read_request request, handler<read_answer> done) {
   impl_->reading_.submit<read_answer>(
       "read",
       [sql = impl_->sql_, request = std::move(request)](session& db) {
-        auto answer = run_read(db, sql->read, request);
+        auto answer = run_read(db, *sql, request);
         load_larger_bodies(db, sql->load_bodies, request, answer);
         return answer;
       },

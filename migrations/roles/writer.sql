@@ -18,6 +18,7 @@ ON "outbox".messages TO "outbox_writer";
 GRANT USAGE ON SEQUENCE "outbox".messages_id_seq TO "outbox_writer";
 GRANT EXECUTE ON FUNCTION
   "outbox".header_names_fit(jsonb),
+  "outbox".header_fault(jsonb),
   "outbox".lock_key(text),
   "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
                    timestamptz, uuid, boolean),

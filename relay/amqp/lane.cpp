@@ -57,6 +57,11 @@ void lane::retire(const std::string& text, milliseconds limit, std::function<voi
 
 void lane::publish(const outbox::message& row) {
   assert(open_ && !blocked_ && row.body_loaded);
+  if (topology_.passes(row)) {
+    ready_.push_back(&row);
+    fill_output();
+    return;
+  }
   topology::steps steps;
   topology_.submit(row, now(), steps);
   follow(std::move(steps));
@@ -74,20 +79,22 @@ void lane::follow(topology::steps steps) {
 
 void lane::fill_output() {
   if (!open_ || blocked_ || ready_.empty()) return;
-  while (!ready_.empty() && link_->current()->buffered() < enough_output) {
+  const auto at = now();
+  connection& wire = *link_->current();
+  while (!ready_.empty() && wire.buffered() < enough_output) {
     const outbox::message& row = *ready_.front();
     ready_.pop_front();
-    encode(row);
+    encode(row, at);
   }
-  link_->current()->flush();
+  wire.flush();
 }
 
-void lane::encode(const outbox::message& row) {
+void lane::encode(const outbox::message& row, confirms::time_point at) {
   connection& wire = *link_->current();
   auto rejected = append_publish(wire.output(), confirm_channel, row, wire.frame_max(),
                                  options_.max_message_size);
   if (!rejected) {
-    confirms_.publish(row.ref, now());
+    confirms_.publish(row.ref, at);
     return;
   }
   batch_.push_back({row.ref, rejected->what, doubt::none, 0, std::move(rejected->text)});

@@ -61,7 +61,7 @@ class lane final : public connection_events, public std::enable_shared_from_this
   void open_lane();
   void follow(topology::steps steps);
   void fill_output();
-  void encode(const outbox::message& row);
+  void encode(const outbox::message& row, confirms::time_point at);
   void close_lane(doubt why, int code, const std::string& text);
   void deliver();
   void deliver_later();

@@ -18,9 +18,13 @@ bool contains(const std::deque<std::string>& names, const std::string& name) {
 
 }  // namespace
 
-void topology::submit(const outbox::message& row, time_point now, steps& out) {
+bool topology::passes(const outbox::message& row) const {
   const bool key_waits = row.ordering_key && waiting_keys_.contains(*row.ordering_key);
-  if (is_known(row.exchange) && !key_waits) {
+  return !key_waits && is_known(row.exchange);
+}
+
+void topology::submit(const outbox::message& row, time_point now, steps& out) {
+  if (passes(row)) {
     out.publish.push_back(&row);
     return;
   }

@@ -30,7 +30,9 @@ class topology {
     std::vector<outcome> refused;                 // the exchange is missing or forbidden
   };
 
-  // A row comes out at once when its exchange is known and no earlier row of its key waits.
+  // Whether nothing keeps this row: its exchange is known and no earlier row of its key waits.
+  bool passes(const outbox::message& row) const;
+  // One that passes comes out at once.
   void submit(const outbox::message& row, time_point now, steps& out);
 
   // A new control channel is open.

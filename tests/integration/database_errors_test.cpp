@@ -209,9 +209,9 @@ TEST_F(database_errors, a_schema_that_is_replaced_at_once_is_led_anew_too) {
   EXPECT_EQ(broker.queue("q")->messages, 10u);
 }
 
-TEST_F(database_errors, without_the_wake_trigger_rows_are_found_by_polling) {
+TEST_F(database_errors, without_the_trigger_rows_are_found_by_polling) {
   launch({{"OUTBOX_POLL_INTERVAL", "200ms"}});
-  ask("DROP TRIGGER messages_wake ON outbox.messages");
+  ask("DROP TRIGGER messages_admit ON outbox.messages");
   for (int i = 0; i < 3; ++i) {
     insert(10, "q", "k");
     EXPECT_TRUE(eventually(20s, [&] { return unsent() == 0; }));

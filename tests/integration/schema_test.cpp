@@ -140,6 +140,26 @@ TEST_F(schema, copy_refuses_a_bad_row_with_the_constraint_that_says_why) {
   EXPECT_EQ(answer.constraint, "messages_priority_from_0_to_255");
 }
 
+// All texts are measured at once, most rows being far from any limit.
+TEST_F(schema, texts_that_are_long_only_together_are_accepted) {
+  const auto answer = writer.run(R"(
+      INSERT INTO outbox.messages (payload, exchange, routing_key, ordering_key, type)
+      VALUES ('x', repeat('e', 100), repeat('e', 100), repeat('e', 100), repeat('e', 100)))");
+  EXPECT_TRUE(answer.ok()) << answer.message;
+}
+
+TEST_F(schema, a_long_text_is_refused_however_little_room_it_takes) {
+  owner.must("CREATE TABLE public.compressed AS SELECT repeat('x', 3000) AS text");
+  owner.must(
+      "CREATE TABLE public.elsewhere AS SELECT string_agg(md5(n::text), '') AS text"
+      " FROM generate_series(1, 1000) AS n");
+  for (const std::string table : {"compressed", "elsewhere"}) {
+    const auto answer = owner.run(
+        "INSERT INTO outbox.messages (payload, routing_key) SELECT 'x', text FROM public." + table);
+    EXPECT_EQ(answer.constraint, "messages_routing_key_at_most_255_bytes") << table;
+  }
+}
+
 // The relay stops waiting for a skipped id once every transaction has ended that ran when it saw
 // the gap. So at the moment an id is drawn its transaction must be known as running: it has a
 // transaction id. The body is computed after the id, columns being filled from left to right.
@@ -317,6 +337,24 @@ TEST_F(schema, the_relay_cannot_leave_a_row_where_nobody_finds_it) {
   EXPECT_EQ(set("status = 'done'"), "messages_status_is_known_and_has_its_time");
   EXPECT_EQ(set("status = 'deferred'"), "messages_status_is_known_and_has_its_time");
   EXPECT_EQ(set("status = 'sent'"), "messages_status_is_known_and_has_its_time");
+}
+
+TEST_F(schema, a_row_cannot_come_in_where_nobody_finds_it) {
+  for (const std::string status : {"done", "deferred", "sent"}) {
+    const auto answer =
+        owner.run("INSERT INTO outbox.messages (payload, status) VALUES ('x', '" + status + "')");
+    EXPECT_EQ(answer.constraint, "messages_status_is_known_and_has_its_time") << status;
+  }
+}
+
+TEST_F(schema, no_update_leaves_a_row_without_a_body_or_with_two) {
+  owner.must("INSERT INTO outbox.messages (payload) VALUES ('x')");
+  for (const std::string change : {"payload = NULL", "payload_bytes = 'x'"}) {
+    const auto answer = owner.run("UPDATE outbox.messages SET " + change);
+    EXPECT_EQ(answer.sqlstate, "23514") << change;
+    EXPECT_EQ(answer.constraint, "messages_exactly_one_of_payload_and_payload_bytes") << change;
+  }
+  EXPECT_TRUE(owner.run("UPDATE outbox.messages SET payload = NULL, payload_bytes = 'x'").ok());
 }
 
 TEST_F(schema, everything_a_person_can_look_up_has_a_comment) {

@@ -73,6 +73,11 @@ TEST_F(wake_trigger, every_way_to_insert_notifies) {
   EXPECT_THAT(relay.notifications(), testing::SizeIs(1));
   writer.must("SELECT outbox.publish('', 'q', '{}'::jsonb)");
   EXPECT_THAT(relay.notifications(), testing::SizeIs(1));
+  for (const std::string unusual :
+       {"headers => '{}'", "priority => 1", "not_before => '2999-01-01'"}) {
+    writer.must("SELECT outbox.publish('', 'q', 'x', " + unusual + ")");
+    EXPECT_THAT(relay.notifications(), testing::SizeIs(1)) << unusual;
+  }
 }
 
 TEST_F(wake_trigger, a_rolled_back_transaction_does_not_notify) {

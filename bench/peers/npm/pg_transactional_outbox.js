@@ -30,7 +30,7 @@ function setup() {
 }
 
 async function publisher() {
-  const connection = await amqp.connect(AMQP_URL);
+  const connection = await amqp.connect(AMQP_URL, { noDelay: true });
   const channel = await connection.createConfirmChannel();
   const lost = (error) => {
     console.error(error);
@@ -61,7 +61,10 @@ async function publisher() {
 async function run() {
   const handler = await publisher();
   const logger = outbox.getDisabledLogger();
-  logger.error = logger.fatal = (...what) => console.error(...what);
+  // Without the messages themselves, which it hands over too.
+  logger.warn = (...what) =>
+    console.error(...what.filter((each) => typeof each === 'string' || each instanceof Error));
+  logger.error = logger.fatal = logger.warn;
   const config = {
     outboxOrInbox: 'outbox',
     dbListenerConfig: { connectionString: DATABASE_URL, max: parallel },

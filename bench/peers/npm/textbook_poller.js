@@ -14,7 +14,7 @@ const { DATABASE_URL, AMQP_URL, BATCH, INTERVAL_MS } = process.env;
 async function main() {
   const database = new Client({ connectionString: DATABASE_URL });
   await database.connect();
-  const connection = await amqp.connect(AMQP_URL);
+  const connection = await amqp.connect(AMQP_URL, { noDelay: true });
   const channel = await connection.createConfirmChannel();
   const returned = new Set();
   channel.on('return', (message) => returned.add(message.properties.messageId));
