@@ -337,6 +337,9 @@ TEST_F(lane_test, stop_cuts_off_what_runs_and_answers_what_waits) {
   l.stop([&] { ++closed; });
   submit(l, "SELECT 1", late);
   ASSERT_TRUE(run_until(context_, 30s, [&] { return closed == 2; }));
+  EXPECT_TRUE(running.has_value() && waiting.has_value());
+  // It may come behind the end of a thread that was quick.
+  ASSERT_TRUE(run_until(context_, 30s, [&] { return late.has_value(); }));
   for (const auto* got : {&running, &waiting, &late}) {
     ASSERT_TRUE(got->has_value());
     EXPECT_EQ((*got)->error().kind, failure_kind::unavailable);

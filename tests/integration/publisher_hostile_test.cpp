@@ -213,7 +213,7 @@ std::string a_tune(std::uint64_t channel_max, std::uint64_t frame_max) {
 }
 
 TEST(publisher_with_a_hostile_broker, refuses_limits_nobody_can_work_with) {
-  for (const std::uint64_t frame_max : {1, 7, 8, 4095})
+  for (const std::uint64_t frame_max : {1u, 7u, 8u, 4095u})
     fails_to_connect(
         [=](broker_side& b) {
           b.greet();
