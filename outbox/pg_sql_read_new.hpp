@@ -51,13 +51,13 @@ SELECT NULL, NULL, NULL, NULL, NULL, NULL,
        CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
        CASE WHEN r.inlined THEN r.headers_text END,
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
-       r.priority, r.expiration_ms, r.mandatory,
+       CASE WHEN r.priority BETWEEN 0 AND 255 THEN r.priority END, r.expiration_ms, r.mandatory,
        (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
        (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
   FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
                s.body_size + coalesce(octet_length(s.headers_text), 0) <= $4::bigint AS inlined
           FROM (SELECT p.*, p.headers::text AS headers_text,
-                       coalesce(octet_length(p.payload), octet_length(p.payload_bytes)) AS body_size
+                       coalesce(octet_length(p.payload), octet_length(p.payload_bytes), 0) AS body_size
                   FROM picked AS p OFFSET 0) AS s) AS r)";
 
 }  // namespace outboxd::outbox

@@ -76,9 +76,11 @@ class window {
   bool bound_keys_;
   bool without_quarantine_ = false;
   std::size_t in_flight_ = 0;
+  bool was_full_ = false;  // and there is not yet enough room again for a write of many messages
   std::size_t ready_ = 0;
   std::size_t busy_sites_ = 0;  // have rows that are ready or in flight
   lane_id turn_ = 0;
+  std::size_t turn_left_ = 0;
 };
 
 }  // namespace outboxd::relay

@@ -315,6 +315,16 @@ TEST_F(delivery, an_idle_relay_is_woken_by_a_commit_and_a_busy_one_is_not_notifi
       << "none of the two hundred";
 }
 
+TEST_F(delivery, rows_that_came_past_the_rules_stop_nobody) {
+  db.run("SET session_replication_role = replica");
+  db.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload, priority) "
+      "VALUES ('q', NULL, NULL), ('q', 'urgent', 300), ('q', 'negative', -1)");
+  db.run("SET session_replication_role = origin");
+  db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', 'good')");
+  EXPECT_EQ(delivered(4).size(), 4u);
+}
+
 TEST_F(delivery, a_dead_row_that_is_retried_wakes_an_idle_relay) {
   await_idle();
   // Without the trigger, which would wake the relay; and it polls once a minute.

@@ -52,7 +52,8 @@ class destinations_test : public testing::Test {
   // Routing keys k<from>, k<from + 1>, …
   void hold_some(int count, int from = 0) {
     for (int i = from; i < from + count; ++i) {
-      for (const std::int64_t id : {1, 2, 3}) fail(std::int64_t{10} * i + id, "k" + std::to_string(i));
+      for (const std::int64_t id : {1, 2, 3})
+        fail(std::int64_t{10} * i + id, "k" + std::to_string(i));
     }
   }
 
