@@ -38,6 +38,10 @@ problem set_scheme(endpoint& node, const boost::urls::url_view& uri) {
 problem set_address(endpoint& node, const boost::urls::url_view& uri) {
   if (!uri.encoded_host_address().empty()) node.host = uri.host_address();
   if (node.host.find('\0') != std::string::npos) return "the host holds a zero byte";
+  // Percent-encoded, a URI may have anything for a name; no host is called so.
+  const bool is_name = uri.host_type() == boost::urls::host_type::name;
+  if (is_name && node.host.find_first_of(":/?#[]@ ") != std::string::npos)
+    return "the host name holds one of : / ? # [ ] @ or a space, which no host name does";
   if (!uri.has_port() || uri.port().empty()) return std::nullopt;
   const std::string_view digits(uri.port().data(), uri.port().size());
   const char* const end = digits.data() + digits.size();

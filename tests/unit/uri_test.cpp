@@ -61,6 +61,12 @@ TEST(uri, amqps_has_its_own_port_and_verifies) {
   EXPECT_EQ(parse("amqp://broker.example/").server_name, "");
 }
 
+TEST(uri, a_host_name_with_delimiters_is_none) {
+  for (const std::string host : {"a%3As", "us%40er", "a%2Fb", "a%20b", "%5B::1%5D"})
+    EXPECT_THAT(error("amqp://" + host + "/"), HasSubstr("no host name")) << host;
+  EXPECT_EQ(parse("amqp://[::1]").host, "::1");
+}
+
 TEST(uri, an_absent_an_empty_and_an_encoded_vhost_are_the_same) {
   for (const char* text :
        {"amqp://host", "amqp://host/", "amqp://host/%2F", "amqp://host/%2f?heartbeat=1"})
