@@ -166,10 +166,10 @@ postgres_start() {
   local dir=$1 home=$1/postgres try
   if [[ ! -f $home/port ]]; then
     postgres_create "$dir"
-    for try in 1 2 3; do
+    for try in 1 2 3 4 5; do
       free_port >"$home/port"
       if postgres_launch "$dir"; then break; fi
-      grep -q 'Address already in use' "$home/postgres.log" && ((try < 3)) ||
+      grep -q 'Address already in use' "$home/postgres.log" && ((try < 5)) ||
         explain PostgreSQL "$home/start.log" "$home/postgres.log"
     done
   elif postgres_gone "$dir"; then
@@ -288,11 +288,11 @@ rabbitmq_start() {
   local dir=$1 home=$1/rabbitmq try
   if [[ ! -f $home/port ]]; then
     rabbitmq_create "$@"
-    for try in 1 2 3; do
+    for try in 1 2 3 4 5; do
       rabbitmq_choose_ports "$dir"
       if rabbitmq_launch "$dir"; then break; fi
-      grep -qsE 'eaddrinuse|already in use' "$home/start.log" "$home/rabbitmq.log" "$home/epmd.log" &&
-        ((try < 3)) || explain RabbitMQ "$home/epmd.log" "$home/start.log" "$home/rabbitmq.log"
+      grep -qsE 'eaddrinuse|already in use|already_used' "$home/start.log" "$home/rabbitmq.log" "$home/epmd.log" &&
+        ((try < 5)) || explain RabbitMQ "$home/epmd.log" "$home/start.log" "$home/rabbitmq.log"
     done
   elif ! rabbitmq_serving "$dir"; then
     rabbitmq_launch "$dir" || explain RabbitMQ "$home/epmd.log" "$home/start.log" "$home/rabbitmq.log"
