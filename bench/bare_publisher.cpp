@@ -28,7 +28,12 @@
 #include <thread>
 #include <vector>
 
+#include "tests/support/amqp_frames.hpp"
+
 namespace {
+
+namespace tests = outboxd::tests;
+using tests::number_bytes;
 
 using clock_type = std::chrono::steady_clock;
 
@@ -44,22 +49,10 @@ void must(bool ok, const std::string& what) {
   if (!ok) throw std::runtime_error(what);
 }
 
-std::uint64_t number(std::string_view bytes) {
-  std::uint64_t value = 0;
-  for (const char c : bytes) value = value << 8 | static_cast<unsigned char>(c);
-  return value;
-}
-
-std::string big_endian(std::uint64_t value, std::size_t size) {
-  std::string bytes(size, '\0');
-  for (std::size_t i = size; i-- > 0; value >>= 8) bytes[i] = static_cast<char>(value & 0xff);
-  return bytes;
-}
-
 // AMQP 0-9-1, 2.3.5: type, channel 1, size, payload, end.
 std::string frame(int type, std::string_view payload) {
   std::string f(1, static_cast<char>(type));
-  f += big_endian(1, 2) + big_endian(payload.size(), 4);
+  f += number_bytes(1, 2) + number_bytes(payload.size(), 4);
   f += payload;
   f += '\xCE';
   return f;
@@ -70,7 +63,7 @@ std::string method_frame(amqp_method_number_t id, void* method) {
   const int size = amqp_encode_method(id, method, {arguments.size(), arguments.data()});
   must(size >= 0, "cannot encode a method");
   arguments.resize(static_cast<std::size_t>(size));
-  return frame(AMQP_FRAME_METHOD, big_endian(id, 4) + arguments);
+  return frame(AMQP_FRAME_METHOD, number_bytes(id, 4) + arguments);
 }
 
 // The properties that outboxd sends with each event; without them, a bare message is a little less
@@ -104,7 +97,7 @@ std::string message_frames(const std::string& queue, std::size_t body, bool even
   constexpr int basic = 60, weight = 0;
   return method_frame(AMQP_BASIC_PUBLISH_METHOD, &publish) +
          frame(AMQP_FRAME_HEADER,
-               big_endian(basic, 2) + big_endian(weight, 2) + big_endian(body, 8) + encoded) +
+               number_bytes(basic, 2) + number_bytes(weight, 2) + number_bytes(body, 8) + encoded) +
          frame(AMQP_FRAME_BODY, std::string(body, 'x'));
 }
 
@@ -188,22 +181,16 @@ class connection {
     const ssize_t n = ::recv(socket_, buffer.data(), buffer.size(), 0);
     must(n > 0, "the connection is lost");
     received_.append(buffer.data(), static_cast<std::size_t>(n));
-    std::string_view rest = received_;
-    constexpr std::size_t head = 7, tail = 1;
-    while (rest.size() >= head) {
-      const std::size_t payload = number(rest.substr(3, 4));
-      if (rest.size() < head + payload + tail) break;
-      if (rest[0] == AMQP_FRAME_METHOD) method(rest.substr(head, payload));
-      rest.remove_prefix(head + payload + tail);
-    }
-    received_.erase(0, received_.size() - rest.size());
+    tests::for_each_frame(received_, [this](const tests::amqp_frame& f) {
+      if (f.method != 0) take(f);
+    });
   }
 
-  void method(std::string_view payload) {
-    switch (number(payload.substr(0, 4))) {
+  void take(const tests::amqp_frame& f) {
+    switch (f.method) {
       case AMQP_BASIC_ACK_METHOD: {
-        const std::uint64_t tag = number(payload.substr(4, 8));
-        if ((payload[12] & 1) != 0) {  // multiple
+        const auto [tag, multiple] = tests::confirm_of(f);
+        if (multiple) {
           below_ = std::max(below_, tag);
         } else {
           above_.insert(tag);  // a quorum queue confirms out of order
