@@ -121,15 +121,9 @@ SELECT moment.epoch, moment.xmin, moment.next_xid, moment.next_due_ms, moment.be
   FROM moment
  UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL,
-       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
-       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
-       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
-       CASE WHEN r.inlined THEN r.headers_text END,
-       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
-       CASE WHEN r.priority BETWEEN 0 AND 255 THEN r.priority END, r.expiration_ms, r.mandatory,
-       (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
-       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
-  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
+)";
+constexpr std::string_view read_source_sql =
+    R"(  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
                s.part < 3 AND s.body_size + coalesce(octet_length(s.headers_text), 0) <= $14::bigint AS inlined
           FROM (SELECT p.*, p.headers::text AS headers_text,
                        coalesce(octet_length(p.payload), octet_length(p.payload_bytes), 0) AS body_size
@@ -348,6 +342,10 @@ constexpr std::string_view ping_sql =
 constexpr std::string_view unlock_sql =
     R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";
 
+std::string joined(std::string_view beginning, std::string_view columns, std::string_view source) {
+  return std::string(beginning).append(columns).append(source);
+}
+
 statement make(const char* name, std::string_view sql, const std::string& schema) {
   schema_names names;
   names.schema = schema;
@@ -357,8 +355,9 @@ statement make(const char* name, std::string_view sql, const std::string& schema
 }  // namespace
 
 store_statements::store_statements(const std::string& schema)
-    : read(make("read", read_sql, schema)),
-      read_new(make("read_new", read_new_sql, schema)),
+    : read(make("read", joined(read_sql, message_columns, read_source_sql), schema)),
+      read_new(
+          make("read_new", joined(read_new_sql, message_columns, read_new_source_sql), schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),
       mark_sent(make("mark_sent", mark_sent_sql, schema)),

@@ -5,6 +5,18 @@
 
 namespace outboxd::outbox {
 
+// What both statements say of a message, between their beginning and the source of r.
+inline constexpr std::string_view message_columns =
+    R"(       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
+       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
+       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
+       CASE WHEN r.inlined THEN r.headers_text END,
+       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
+       CASE WHEN r.priority BETWEEN 0 AND 255 THEN r.priority END, r.expiration_ms, r.mandatory,
+       (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
+       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
+)";
+
 // The statement `read` of pg_sql.cpp, where no gap is open, nothing was skipped and no time is too
 // far away: which is nearly always so when a row comes alone. Most of what the whole statement
 // costs then is to set up the parts that it does not need, several times what this one costs in
@@ -46,15 +58,9 @@ SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row),
   FROM next
  UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL,
-       r.part, r.id, r.message_id, r.exchange, r.routing_key, r.ordering_key,
-       r.body_size, r.headers_size, r.inlined, r.payload IS NULL,
-       CASE WHEN r.inlined THEN r.payload END, CASE WHEN r.inlined THEN r.payload_bytes END,
-       CASE WHEN r.inlined THEN r.headers_text END,
-       r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
-       CASE WHEN r.priority BETWEEN 0 AND 255 THEN r.priority END, r.expiration_ms, r.mandatory,
-       (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
-       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
-  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
+)";
+inline constexpr std::string_view read_new_source_sql =
+    R"(  FROM (SELECT s.*, coalesce(octet_length(s.headers_text), 0) AS headers_size,
                s.body_size + coalesce(octet_length(s.headers_text), 0) <= $4::bigint AS inlined
           FROM (SELECT p.*, p.headers::text AS headers_text,
                        coalesce(octet_length(p.payload), octet_length(p.payload_bytes), 0) AS body_size
