@@ -108,7 +108,7 @@ def main():
         print(f"==> {name}: {scenario.TITLE}", flush=True)
         # Each scenario starts with servers that have done nothing yet; a smoke test has no time for that.
         if not options.smoke or stack is None:
-            stack = Stack(options.build)
+            stack = Stack(options.build, aged=not options.smoke)
         try:
             scenario.run(Bench(name, report, stack, options))
         except Exception as e:  # the others are still worth having; the exit status tells

@@ -1,6 +1,7 @@
 """The servers and the sidecar under measurement: started by the project's own script, on private ports."""
 
 import base64
+import contextlib
 import json
 import os
 import pathlib
@@ -13,12 +14,14 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SERVERS = ROOT / "tests/support/servers.sh"
+ALL_CORES = sorted(os.sched_getaffinity(0))
 TICKS = os.sysconf("SC_CLK_TCK")
 
 # A server as somebody would run it who cares about throughput; checkpoints stay out of short runs.
 POSTGRES = {
     "shared_buffers": "1GB",
     "max_wal_size": "8GB",
+    "min_wal_size": "4GB",
     "checkpoint_timeout": "30min",
     "wal_level": "logical",  # one of the peers reads the log
     "max_connections": "300",
@@ -60,7 +63,8 @@ def proc_bytes(pid, name):
 class Stack:
     """A PostgreSQL with the outbox in it and a RabbitMQ."""
 
-    def __init__(self, build):
+    def __init__(self, build, aged=True):
+        """aged: with write-ahead log to use again, as a server has that is not an hour old."""
         self.build = build.resolve()
         self.outboxd = self.build / "service/outboxd"
         # The guard destroys everything when this process ends, however it ends.
@@ -71,7 +75,10 @@ class Stack:
         self.database_url = self.server_url
         self.configure(**POSTGRES)
         self.migrate(self.database_url)
+        if aged:
+            self.age()
         self.databases = 0
+        self.is_apart = False
 
     def configure(self, **settings):
         """Settings of the PostgreSQL server; restarts it."""
@@ -79,6 +86,13 @@ class Stack:
             self.sql(f"ALTER SYSTEM SET {name} = '{value}'")
         run(SERVERS, "postgres-stop", self.dir)
         run(SERVERS, "postgres-start", self.dir)
+
+    def age(self):
+        """Fills segments of write-ahead log that will be used again. A new one is filled with zeros first and synced,
+        while every commit waits: tens of milliseconds, each 16 MB, and only ever on a young server."""
+        for _ in range(150):
+            self.sql("SELECT pg_logical_emit_message(false, 'bench', 'a segment'); SELECT pg_switch_wal()")
+        self.sql("CHECKPOINT")
 
     def path(self, name):
         """A file of that name, for this run only."""
@@ -89,6 +103,23 @@ class Stack:
         server = self.path("postgres/data/postmaster.pid").read_text().split()[0]
         for pid, cores in ((self.path("rabbitmq/pid").read_text().strip(), broker), (server, database)):
             run("taskset", "-apc", ",".join(map(str, cores)), pid)
+
+    @contextlib.contextmanager
+    def apart(self, apart=True):
+        """The broker on all cores but the last; the database, this program and what it starts on that. Not apart: all of
+        them on all cores. To be nested; the inner one wins."""
+        before, self.is_apart = self.is_apart, apart
+        self.place()
+        try:
+            yield
+        finally:
+            self.is_apart = before
+            self.place()
+
+    def place(self):
+        broker, others = (ALL_CORES[:-1], ALL_CORES[-1:]) if self.is_apart and len(ALL_CORES) > 1 else (ALL_CORES, ALL_CORES)
+        self.pin(broker, others)
+        os.sched_setaffinity(0, others)
 
     def close(self):
         self.guard.stdin.close()

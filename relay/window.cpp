@@ -13,9 +13,9 @@ namespace {
 constexpr std::size_t quarantine_window = 64;
 constexpr std::size_t quarantine_share = 1;
 
-// A window that was full is filled again once this part of it is free: under load one write of many
-// messages costs the broker and us less than many of a few.
-constexpr std::size_t refill_part = 8;
+// A window that was full is filled again once this part of it is free: a few messages to a write
+// cost less than one; but larger parts come at once, and let the broker wait for them.
+constexpr std::size_t refill_part = 128;
 
 // So many rows go over one lane before it is the turn of the next, for the same reason.
 constexpr std::size_t rows_in_turn = 64;

@@ -71,7 +71,7 @@ def run(bench):
 
     held = stack.new_database()
     cases["old snapshot"] = drain(held)
-    with old_snapshot(held):
+    with old_snapshot(held), stack.apart():
         bench.alternate(cases)
     for case in ("10M retained", "50M retained", "10M backlog", "purge running", "old snapshot"):
         bench.target_ratio(f"drain beside {case} / plain drain", case, "plain", at_least=0.95)

@@ -89,12 +89,12 @@ TEST_F(window_test, no_more_than_the_window_is_in_flight) {
 }
 
 TEST_F(window_test, once_full_it_is_filled_again_in_bulk) {
-  w = window(1, 32);
+  w = window(1, 512);
   w.lane_opened(0);
-  for (std::int64_t id = 1; id <= 40; ++id) ready(id);
+  for (std::int64_t id = 1; id <= 520; ++id) ready(id);
   std::vector<row*> gone;
   while (row* r = w.next()) gone.push_back(r);
-  ASSERT_EQ(gone.size(), 32u);
+  ASSERT_EQ(gone.size(), 512u);
   for (std::size_t n = 0; n < 3; ++n) w.landed(*gone[n]);
   EXPECT_EQ(w.next(), nullptr) << "a write of three messages";
   w.landed(*gone[3]);
