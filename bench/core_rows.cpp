@@ -327,6 +327,7 @@ class driver_world final : public outbox::store,
     asio::post(context_, [&events] { events.lead_gained(1); });
   }
   void stop(std::function<void()>) override {}
+  bool leads_for_certain() const override { return true; }
   void try_wake_lock(std::function<void(base::result<bool>)> done) override {
     asio::post(context_, [done = std::move(done)] { done(true); });
   }
@@ -340,6 +341,7 @@ class driver_world final : public outbox::store,
       for (relay::lane_id lane = 0; lane < bench::lanes; ++lane) events_->lane_opened(lane);
     });
   }
+  void abandon(const std::string&) override {}
   void want_quarantine(bool) override {}
   void publish(relay::lane_id lane, const outbox::message& m) override {
     auto& in_flight = in_flight_.at(lane);

@@ -84,6 +84,10 @@ class lead_fsm {
   std::optional<time_point> wake_at() const { return wake_at_; }
 
   bool leading() const { return phase_ == phase::leading; }
+  // The server has answered so lately that it cannot have given the lead to somebody else.
+  bool leads_for_certain(time_point now) const {
+    return leading() && now - answered_at_ < give_up_after;
+  }
   bool stopped() const { return phase_ == phase::stopped; }
 
  private:

@@ -60,6 +60,10 @@ class leadership {
   // once the session is closed or given up (bounded time).
   virtual void stop(std::function<void()> done) = 0;
 
+  // Whether the lead is ours for certain, by the clock: false for a process that has just been
+  // stopped for so long that another may lead, even before lead_lost().
+  virtual bool leads_for_certain() const = 0;
+
   // Only while leading. try_wake_lock answers true when every later insert will notify; false when
   // some transaction that has inserted is still open. An answer after lead_lost() is a failure.
   virtual void try_wake_lock(std::function<void(base::result<bool>)> done) = 0;

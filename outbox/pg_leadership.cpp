@@ -65,6 +65,10 @@ class pg_leadership::impl : public std::enable_shared_from_this<impl> {
         [done](const base::failure& why) { done(why); });
   }
 
+  bool leads_for_certain() const {
+    return fsm_.leads_for_certain(lead_fsm::time_point::clock::now());
+  }
+
   void release_wake_lock() {
     if (!fsm_.leading() || std::exchange(wake_, wake::free) == wake::free) return;
     submit<bool>(
@@ -294,6 +298,10 @@ void pg_leadership::try_wake_lock(std::function<void(base::result<bool>)> done) 
 
 void pg_leadership::release_wake_lock() {
   impl_->release_wake_lock();
+}
+
+bool pg_leadership::leads_for_certain() const {
+  return impl_->leads_for_certain();
 }
 
 }  // namespace outboxd::outbox

@@ -43,6 +43,7 @@ class pg_leadership final : public leadership {
   void stop(std::function<void()> done) override;
   void try_wake_lock(std::function<void(base::result<bool>)> done) override;
   void release_wake_lock() override;
+  bool leads_for_certain() const override;
 
   // What its lane does now.
   std::optional<db_call> call() const;

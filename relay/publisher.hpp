@@ -47,8 +47,14 @@ class publisher {
   // broker closed a channel. Whatever happens there leaves the others alone.
   virtual std::size_t lanes() const = 0;
 
-  // Connects every lane, and again for ever with back-off, until stop(). Call once.
+  // Connects every lane, and again for ever with back-off, until abandon() or stop(). Not again
+  // before abandon().
   virtual void start(publisher_events& events) = 0;
+
+  // Resets every connection at once, so that nothing that still waits in one is published later:
+  // lane_closed (connection_lost) for each that is open, and `unknown` for what is unconfirmed,
+  // from inside the call. Idempotent, legal before start() and after stop().
+  virtual void abandon(const std::string& why) = 0;
 
   // Whether the quarantine is needed: only while it is, it connects, and again whenever it is lost.
   // Not wanted any more, and not again by the time the caller has returned: lane_closed

@@ -58,6 +58,8 @@ void relay::impl::start() {
 
 void relay::impl::pump() {
   if (stopping_) return;
+  // This process was stopped and another may lead: we shall hear of it, and until then do nothing.
+  if (core_.leading() && !leadership_.leads_for_certain()) return;
   todo_.clear();
   core_.poll(clock_now(), todo_);
   for (action& a : todo_) obey(a);

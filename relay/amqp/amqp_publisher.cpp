@@ -18,6 +18,7 @@ using namespace std::chrono_literals;
 // Above the limit of stop(), which every lane obeys by itself.
 constexpr auto last_resort = 1s;
 constexpr auto time_to_retire = 2s;
+constexpr std::chrono::milliseconds at_once{0};
 
 std::function<double()> seeded_random() {
   return [engine = std::mt19937_64(std::random_device{}())]() mutable {
@@ -34,16 +35,25 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
         opts_(std::move(opts)),
         log_(log),
         random_(opts_.random ? opts_.random : seeded_random()) {
-    for (lane_id id = 0; id < opts_.lanes; ++id)
-      lanes_.push_back(make_lane(id, std::to_string(id)));
+    make_lanes();
   }
 
   std::size_t lanes() const { return lanes_.size(); }
 
   void start(publisher_events& events) {
+    assert(events_ == nullptr);
     events_ = &events;
     for (const auto& l : lanes_) l->start(events);
     follow_want();
+  }
+
+  void abandon(const std::string& why) {
+    if (stopping_ || events_ == nullptr) return;
+    events_ = nullptr;
+    std::vector<std::shared_ptr<lane>> abandoned = std::exchange(lanes_, {});
+    if (quarantine_) abandoned.push_back(std::exchange(quarantine_, nullptr));
+    make_lanes();
+    for (const auto& l : abandoned) retire(l, why, at_once);
   }
 
   void want_quarantine(bool wanted) {
@@ -92,6 +102,11 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     asio::steady_timer overdue;
   };
 
+  void make_lanes() {
+    for (lane_id id = 0; id < opts_.lanes; ++id)
+      lanes_.push_back(make_lane(id, std::to_string(id)));
+  }
+
   std::shared_ptr<lane> make_lane(lane_id id, const std::string& name) const {
     lane_options o;
     o.confirm_timeout = opts_.confirm_timeout;
@@ -111,11 +126,16 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
       quarantine_->start(*events_);
     } else {
       // It may be wanted again, by a new lane, before this one has said goodbye to the broker.
-      const auto old = retired_.emplace_back(std::exchange(quarantine_, nullptr));
-      old->retire("not wanted any more", time_to_retire, [this, raw = old.get()] {
-        std::erase_if(retired_, [raw](const auto& l) { return l.get() == raw; });
-      });
+      retire(std::exchange(quarantine_, nullptr), "not wanted any more", time_to_retire);
     }
+  }
+
+  void retire(const std::shared_ptr<lane>& old, const std::string& why,
+              std::chrono::milliseconds limit) {
+    retired_.push_back(old);
+    old->retire(why, limit, [this, raw = old.get()] {
+      std::erase_if(retired_, [raw](const auto& l) { return l.get() == raw; });
+    });
   }
 
   asio::any_io_executor executor_;
@@ -143,6 +163,10 @@ std::size_t amqp_publisher::lanes() const {
 
 void amqp_publisher::start(publisher_events& events) {
   impl_->start(events);
+}
+
+void amqp_publisher::abandon(const std::string& why) {
+  impl_->abandon(why);
 }
 
 void amqp_publisher::want_quarantine(bool wanted) {

@@ -41,6 +41,7 @@ class amqp_publisher final : public publisher {
 
   std::size_t lanes() const override;
   void start(publisher_events& events) override;
+  void abandon(const std::string& why) override;
   void want_quarantine(bool wanted) override;
   void publish(lane_id lane, const outbox::message& row) override;
   void stop(std::chrono::milliseconds limit, std::function<void()> done) override;

@@ -38,6 +38,12 @@ class scripted_publisher final : public relay::publisher {
     assert(events_ == nullptr);
     events_ = &events;
   }
+  void abandon(const std::string& why) override {
+    for (relay::lane_id id = 0; id < lanes_.size(); ++id) {
+      if (lanes_[id].open) close(id, relay::doubt::connection_lost, 0, why);
+    }
+    events_ = nullptr;
+  }
   void want_quarantine(bool wanted) override {
     assert(wanted || lanes_.back().unconfirmed.empty());
     quarantine_wanted_ = wanted;

@@ -121,6 +121,13 @@ TEST_F(lead_fsm_test, gives_up_before_the_server_does) {
   EXPECT_LT(lead_fsm::give_up_after, lead_fsm::server_gives_up_after);
 }
 
+TEST_F(lead_fsm_test, leads_for_certain_as_long_as_it_would_not_give_up) {
+  EXPECT_FALSE(fsm_.leads_for_certain(now_));
+  lead();
+  EXPECT_TRUE(fsm_.leads_for_certain(now_ + lead_fsm::give_up_after - 1ms));
+  EXPECT_FALSE(fsm_.leads_for_certain(now_ + lead_fsm::give_up_after));
+}
+
 TEST_F(lead_fsm_test, a_paused_leader_gives_up_when_it_wakes) {
   lead();
   EXPECT_THAT(pass(1h), ElementsAre("abandon", testing::StartsWith("lost"), testing::_));

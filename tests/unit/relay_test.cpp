@@ -35,6 +35,7 @@ class scripted_leadership final : public outbox::leadership {
     boost::asio::post(context_, [done = std::move(done)] { done(true); });
   }
   void release_wake_lock() override { locked = false; }
+  bool leads_for_certain() const override { return certain; }
 
   void gain(std::int64_t epoch) {
     events_->lead_state_changed(outbox::lead_state::leading, "");
@@ -44,8 +45,13 @@ class scripted_leadership final : public outbox::leadership {
     events_->lead_lost("the session is gone");
     events_->lead_state_changed(outbox::lead_state::connecting, "the session is gone");
   }
+  void lose_to_another() {
+    lose();
+    events_->lead_state_changed(outbox::lead_state::standby, "led by another");
+  }
   void notify() { events_->notified(); }
 
+  bool certain = true;
   bool stopped = false;
   bool locked = false;
 
@@ -113,6 +119,45 @@ TEST_F(relay_test, a_stand_by_connects_to_no_broker) {
   EXPECT_FALSE(broker_.started());
   leadership_.gain(store_.take_lead());
   EXPECT_TRUE(broker_.started());
+}
+
+TEST_F(relay_test, an_ex_leader_leaves_the_broker_when_another_leads) {
+  lead();
+  insert();
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 1; }));
+  leadership_.lose();
+  EXPECT_TRUE(broker_.started()) << "acks save duplicates while nobody is known to lead";
+  leadership_.lose_to_another();
+  EXPECT_FALSE(broker_.started());
+  EXPECT_EQ(relay_.current().unconfirmed, 0u);
+
+  lead();
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 2; }));
+  broker_.confirm_all(0);
+  EXPECT_TRUE(until([&] { return store_.find(1)->status == row_status::sent; }));
+  EXPECT_EQ(metrics_.reconnects_, 0) << "it was given up, not lost";
+}
+
+TEST_F(relay_test, an_ack_after_the_lead_is_a_fact_and_is_written) {
+  lead();
+  insert();
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 1; }));
+  leadership_.lose();
+  broker_.confirm_all(0);
+  EXPECT_TRUE(until([&] { return store_.find(1)->status == row_status::sent; }));
+}
+
+TEST_F(relay_test, a_process_that_was_stopped_too_long_publishes_nothing_before_it_hears_so) {
+  lead();
+  insert("k");
+  insert("k");
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 1; }));
+  leadership_.certain = false;
+  broker_.confirm_all(0);
+  EXPECT_THAT(broker_.ids(), ElementsAre(1)) << "another may lead, and have sent it long ago";
+  leadership_.lose_to_another();
+  EXPECT_TRUE(until([&] { return store_.find(1)->status == row_status::sent; }));
+  EXPECT_THAT(broker_.ids(), ElementsAre(1));
 }
 
 TEST_F(relay_test, a_committed_row_is_published_confirmed_and_marked) {

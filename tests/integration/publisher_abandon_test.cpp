@@ -1,0 +1,66 @@
+// What an ex-leader does to its connections, against a broker on a loopback socket.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+
+#include "tests/integration/publisher_driver.hpp"
+#include "tests/support/eventually.hpp"
+#include "tests/support/scripted_broker.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using namespace std::chrono_literals;
+
+TEST(an_abandoned_publisher, resets_every_connection_and_connects_again_when_it_is_started) {
+  std::atomic<int> resets = 0;
+  scripted_broker broker([&](broker_side& b) {
+    b.handshake();
+    if (b.number() < 2) {
+      b.take_publishes(1);
+      if (b.wait_for_the_end() == how_it_ended::reset) ++resets;
+      return;
+    }
+    b.take_publishes(1);
+    b.ack(1);
+    b.wait_for_the_end();
+  });
+  auto o = publisher_driver::options(broker.url());
+  o.lanes = 2;
+  publisher_driver p(o);
+  ASSERT_TRUE(p.start_and_open());
+  const auto first = p.publish(p.row("", "q"), 0);
+  const auto second = p.publish(p.row("", "q"), 1);
+  p.it().abandon("another leads");
+  EXPECT_EQ(p.open_lanes(), 0u);
+  EXPECT_EQ(p.outcome_of(first), "unknown connection_lost");
+  EXPECT_EQ(p.outcome_of(second), "unknown connection_lost");
+  EXPECT_EQ(p.last_close(), "connection_lost 0 another leads");
+  ASSERT_TRUE(p.run_until([&] { return resets == 2; }));
+  EXPECT_EQ(broker.connections(), 2) << "it connects when it leads, and not before";
+
+  ASSERT_TRUE(p.start_and_open());
+  const auto again = p.publish(p.row("", "q"), 1);
+  ASSERT_TRUE(p.settle());
+  EXPECT_EQ(p.outcome_of(again), "confirmed");
+}
+
+// A stand-by that has just lost the lead may well be told to end.
+TEST(an_abandoned_publisher, can_be_stopped_and_abandoned_again) {
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    b.wait_for_the_end();
+  });
+  publisher_driver p(broker.url());
+  p.it().abandon("before the start");
+  ASSERT_TRUE(p.start_and_open());
+  p.it().abandon("another leads");
+  p.it().abandon("another leads");
+  ASSERT_TRUE(p.stop());
+  p.it().abandon("it has ended");
+  EXPECT_EQ(broker.connections(), 1);
+}
+
+}  // namespace
+}  // namespace outboxd::tests
