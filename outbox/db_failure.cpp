@@ -60,7 +60,7 @@ caught_failure describe_current_exception() {
   } catch (const pqxx::sql_error& e) {
     const auto meaning = classify(e.sqlstate());
     return {{meaning.kind, one_line(e.what())}, meaning.session_lost};
-  } catch (const server_too_old& e) {
+  } catch (const unusable_server& e) {
     return {{base::failure_kind::not_ready, e.what()}, true};
   } catch (const std::bad_alloc&) {
     return {{base::failure_kind::unavailable, "out of memory"}, false};

@@ -18,7 +18,7 @@ struct db_failure {
 db_failure classify(std::string_view sqlstate);
 
 // Thrown by a session whose server we cannot work with.
-struct server_too_old : std::runtime_error {
+struct unusable_server : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 

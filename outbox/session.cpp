@@ -81,12 +81,25 @@ session::session(const std::string& conninfo, const session_settings& settings,
     : connection_(conninfo) {
   compat::never_reconnect(connection_);
   if (connection_.server_version() < 140000) {
-    throw server_too_old("PostgreSQL 14 or newer is needed, this is " + server_version());
+    throw unusable_server("PostgreSQL 14 or newer is needed, this is " + server_version());
   }
   socket_ = std::make_shared<session_socket>(connection_.sock());
   if (connected) connected(socket_);
   const awaited_answer waiting(*socket_);
+  expect_direct();
   apply(connection_, settings);
+}
+
+// A pooler tells its clients process ids of its own invention. Behind it the next transaction may
+// run in another backend: without our locks, our settings (which would stay there, for somebody
+// else) and our prepared statements. Hence before anything is set or prepared.
+void session::expect_direct() {
+  pqxx::nontransaction tx(connection_);
+  if (tx.exec("SELECT pg_catalog.pg_backend_pid()")[0][0].as<int>() == connection_.backendpid())
+    return;
+  throw unusable_server(
+      "there is a connection pooler (such as PgBouncer) in between: let OUTBOX_DATABASE_URL name "
+      "the PostgreSQL server itself; services that write may use the pooler");
 }
 
 session::~session() {

@@ -52,8 +52,8 @@ void relay::impl::lead_state_changed(lead_state state, const std::string& detail
 }
 
 // Another leads, and publishes what we had in flight: acks have nothing to say any more, and what
-// still waits in our connections must not come after what that one publishes. (While nobody is known
-// to lead, acks save duplicates.)
+// still waits in our connections must not come after what that one publishes. (While nobody is
+// known to lead, acks save duplicates.)
 void relay::impl::leave_broker() {
   if (!std::exchange(broker_started_, false)) return;
   broker_.abandon("another instance leads");

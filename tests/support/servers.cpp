@@ -54,6 +54,26 @@ void postgres_server::start() {
   servers_sh("postgres-start");
 }
 
+postgres_standby::postgres_standby() {
+  shared_postgres();
+  directory_ = (scratch_directory() / "standby").string();
+  port_ = port_of(run({{servers_script(), "postgres-join", directory_}}));
+}
+
+std::string postgres_standby::uri_of_both(const std::string& database) const {
+  std::string uri = shared_postgres().uri(database);
+  return uri.insert(uri.rfind('/'), ",127.0.0.1:" + std::to_string(port_));
+}
+
+void postgres_standby::promote() {
+  run({{servers_script(), "postgres-promote", directory_}});
+}
+
+pgbouncer::pgbouncer() {
+  shared_postgres();
+  base_ = without_path(servers_sh("pgbouncer-start"));
+}
+
 rabbitmq_server::rabbitmq_server()
     : base_(without_path(servers_sh("rabbitmq-start"))), port_(port_of(base_)) {}
 

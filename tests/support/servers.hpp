@@ -32,6 +32,32 @@ class postgres_server {
   int databases_ = 0;
 };
 
+// A streaming stand-by of shared_postgres(), from construction on.
+class postgres_standby {
+ public:
+  postgres_standby();
+
+  // libpq URI of the superuser, with both servers: whichever takes writes is used.
+  std::string uri_of_both(const std::string& database) const;
+  void promote();
+
+ private:
+  std::string directory_;
+  int port_ = 0;
+};
+
+// In transaction mode, before shared_postgres().
+class pgbouncer {
+ public:
+  pgbouncer();
+
+  // libpq URI of the superuser for that database, by way of the pooler.
+  std::string uri(const std::string& database) const { return base_ + database; }
+
+ private:
+  std::string base_;  // URI up to the database's name
+};
+
 class rabbitmq_server {
  public:
   rabbitmq_server();

@@ -14,7 +14,13 @@ usage: servers.sh VERB DIR …
   postgres-start DIR             start (again) and print the superuser's URI
   postgres-stop DIR [fast|immediate]
   postgres-kill DIR              kill -9 of every process of the server, all at once
+  postgres-join DIR/NODE         a streaming stand-by, NODE, of the server of DIR, which runs; prints its URI.
+                                 The other verbs of PostgreSQL take DIR/NODE as well.
+  postgres-promote DIR/NODE      the stand-by takes writes from now on
+  pgbouncer-start DIR            a PgBouncer in transaction mode before that PostgreSQL; prints its URI
   rabbitmq-start DIR [management]  start (again) and print the URL of vhost /
+  rabbitmq-join DIR/NODE         one more broker, NODE, in a cluster with that of DIR, which runs; prints its
+                                 URL. The other verbs of RabbitMQ take DIR/NODE as well.
   rabbitmq-stop DIR
   rabbitmq-kill DIR
   rabbitmq-ctl DIR ARGUMENT…     rabbitmqctl on that broker
@@ -153,6 +159,25 @@ log_lock_waits = on
 END
 }
 
+# Copies the data of the first server; streams from it from then on.
+postgres_join() {
+  local dir=$1 home=$1/postgres primary=${1%/*}/postgres
+  [[ -d $primary ]] || die "no PostgreSQL in ${1%/*} to copy"
+  make_home "$home"
+  as_server cp "$primary/password" "$home"
+  PGPASSWORD=$(<"$home/password") as_server "$(postgres_bin)/pg_basebackup" --pgdata="$home/data" \
+    --host=127.0.0.1 --port="$(<"$primary/port")" --username=postgres --write-recovery-conf \
+    --checkpoint=fast --no-sync >"$home/basebackup.log" 2>&1 || explain PostgreSQL "$home/basebackup.log"
+  free_port >"$home/port"
+  postgres_start "$dir"
+}
+
+postgres_promote() {
+  local home=$1/postgres
+  as_server "$(postgres_bin)/pg_ctl" promote --pgdata="$home/data" --wait --timeout=60 \
+    >>"$home/start.log" 2>&1 || explain PostgreSQL "$home/start.log" "$home/postgres.log"
+}
+
 postgres_gone() { [[ -z $(postgres_pids "$1") ]]; }
 
 postgres_launch() {
@@ -201,6 +226,44 @@ postgres_kill() {
   rm -f "$lock"
 }
 
+# --- PgBouncer ------------------------------------------------------------------------------------
+
+pgbouncer_serving() { (exec 9<>"/dev/tcp/127.0.0.1/$(<"$1/pgbouncer/port")") 2>/dev/null; }
+
+pgbouncer_serves_or_ended() { pgbouncer_serving "$1" || ! alive "$2"; }
+
+pgbouncer_create() {
+  local home=$1/pgbouncer postgres=$1/postgres
+  PATH=$PATH:/usr/sbin command -v pgbouncer >/dev/null || die 'PgBouncer is not installed (try: ./dev deps)'
+  make_home "$home"
+  free_port >"$home/port"
+  printf '"postgres" "%s"\n' "$(<"$postgres/password")" | as_server tee "$home/users" >/dev/null
+  as_server tee "$home/pgbouncer.ini" >/dev/null <<END
+[databases]
+* = host=127.0.0.1 port=$(<"$postgres/port")
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = $(<"$home/port")
+unix_socket_dir =
+auth_type = scram-sha-256
+auth_file = $home/users
+pool_mode = transaction
+default_pool_size = 5
+END
+}
+
+pgbouncer_start() {
+  local dir=$1 home=$1/pgbouncer pid
+  [[ -d $home ]] || pgbouncer_create "$dir"
+  if ! pgbouncer_serving "$dir"; then
+    PATH=$PATH:/usr/sbin as_server setsid pgbouncer "$home/pgbouncer.ini" </dev/null >>"$home/start.log" 2>&1 &
+    pid=$!
+    wait_until 30 pgbouncer_serves_or_ended "$dir" "$pid" && pgbouncer_serving "$dir" ||
+      explain PgBouncer "$home/start.log"
+  fi
+  echo "postgresql://postgres:$(<"$dir/postgres/password")@127.0.0.1:$(<"$home/port")/postgres"
+}
+
 # --- RabbitMQ -------------------------------------------------------------------------------------
 
 # The scripts in PATH change the user and use the system's node; these do not.
@@ -215,9 +278,9 @@ rabbitmq_env() {
     PATH="$rabbitmq_bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" \
     HOME="$home" LANG=C.UTF-8 OUTBOXD_SCRATCH="${OUTBOXD_SCRATCH:-}" \
     ERL_EPMD_PORT="$(<"$home/epmd.port")" ERL_EPMD_ADDRESS=127.0.0.1 \
-    RABBITMQ_NODENAME=outboxd@localhost RABBITMQ_DIST_PORT="$(<"$home/dist.port")" \
+    RABBITMQ_NODENAME="$(<"$home/name")" RABBITMQ_DIST_PORT="$(<"$home/dist.port")" \
     RABBITMQ_CTL_DIST_PORT_MIN=0 RABBITMQ_CTL_DIST_PORT_MAX=0 \
-    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1}' \
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS='-kernel inet_dist_use_interface {127,0,0,1} net_ticktime 8' \
     RABBITMQ_CONF_ENV_FILE="$home/env.conf" RABBITMQ_CONFIG_FILE="$home/rabbitmq.conf" \
     RABBITMQ_CONFIG_FILES="$home/conf.d" RABBITMQ_ADVANCED_CONFIG_FILE="$home/advanced.config" \
     RABBITMQ_ENABLED_PLUGINS_FILE="$home/enabled_plugins" RABBITMQ_MNESIA_BASE="$home/data" \
@@ -231,9 +294,15 @@ rabbitmq_create() {
   [[ -x $rabbitmq_bin/rabbitmq-server ]] || die 'RabbitMQ is not installed (try: ./dev deps)'
   make_home "$home"
   as_server mkdir "$home/conf.d"
-  random_hex | as_server tee "$home/password" >/dev/null
-  random_hex | as_server tee "$home/.erlang.cookie" >/dev/null
-  as_server chmod 0400 "$home/.erlang.cookie"
+  if [[ -n ${joining:-} ]]; then
+    as_server cp "$joining/password" "$joining/.erlang.cookie" "$home"
+    echo "outboxd-${1##*/}@localhost" >"$home/name"
+  else
+    random_hex | as_server tee "$home/password" >/dev/null
+    random_hex | as_server tee "$home/.erlang.cookie" >/dev/null
+    as_server chmod 0400 "$home/.erlang.cookie"
+    echo outboxd@localhost >"$home/name"
+  fi
   : | as_server tee "$home/env.conf" >/dev/null
   echo '[].' | as_server tee "$home/advanced.config" >/dev/null
   if [[ ${2:-} == management ]]; then plugins=rabbitmq_management; fi
@@ -243,7 +312,7 @@ rabbitmq_create() {
 rabbitmq_choose_ports() {
   local home=$1/rabbitmq
   free_port >"$home/port"
-  free_port >"$home/epmd.port"
+  if [[ -n ${joining:-} ]]; then cp "$joining/epmd.port" "$home"; else free_port >"$home/epmd.port"; fi
   free_port >"$home/dist.port"
   as_server tee "$home/rabbitmq.conf" >/dev/null <<END
 listeners.tcp.local = 127.0.0.1:$(<"$home/port")
@@ -252,6 +321,7 @@ default_pass = $(<"$home/password")
 log.file = rabbitmq.log
 log.console = false
 disk_free_limit.absolute = 50MB
+cluster_partition_handling = pause_minority
 END
   if grep -q management "$home/enabled_plugins"; then
     free_port >"$home/management.port"
@@ -273,11 +343,14 @@ rabbitmq_serving() {
 
 rabbitmq_boots_or_serves() { rabbitmq_serving "$1" || ! alive "$2"; }
 
-# The broker would start an epmd itself, but one that leaves its environment and so its mark.
+# The broker would start an epmd itself, but one that leaves its environment and so its mark. The
+# brokers of a cluster share the first one's, which stays when they end.
 rabbitmq_launch() {
   local dir=$1 home=$1/rabbitmq launcher
   rabbitmq_kill "$dir"
-  rabbitmq_env "$dir" OUTBOXD_BROKER="$dir" setsid epmd </dev/null >>"$home/epmd.log" 2>&1 &
+  if ! (exec 9<>"/dev/tcp/127.0.0.1/$(<"$home/epmd.port")") 2>/dev/null; then
+    rabbitmq_env "$dir" setsid epmd </dev/null >>"$home/epmd.log" 2>&1 &
+  fi
   rabbitmq_env "$dir" OUTBOXD_BROKER="$dir" setsid "$rabbitmq_bin/rabbitmq-server" \
     </dev/null >>"$home/start.log" 2>&1 &
   launcher=$!
@@ -300,6 +373,17 @@ rabbitmq_start() {
   rabbitmq_url "$dir"
 }
 
+rabbitmq_join() {
+  local dir=$1 joining=${1%/*}/rabbitmq
+  [[ -d $joining ]] || die "no broker in ${1%/*} to join"
+  rabbitmq_start "$dir" >/dev/null
+  rabbitmq_ctl "$dir" stop_app
+  rabbitmq_ctl "$dir" reset
+  rabbitmq_ctl "$dir" join_cluster "$(<"$joining/name")"
+  rabbitmq_ctl "$dir" start_app
+  rabbitmq_url "$dir"
+}
+
 rabbitmq_url() {
   echo "amqp://outboxd:$(<"$1/rabbitmq/password")@127.0.0.1:$(<"$1/rabbitmq/port")/%2f"
 }
@@ -314,7 +398,7 @@ rabbitmq_stop() {
 
 rabbitmq_gone() { [[ -z $(marked_pids OUTBOXD_BROKER "$1") ]]; }
 
-# With the broker go the helpers of its virtual machine and its epmd.
+# With the broker go the helpers of its virtual machine.
 rabbitmq_kill() {
   marked_pids OUTBOXD_BROKER "$1" | kill_all
   wait_until 60 rabbitmq_gone "$1" || die "RabbitMQ in $1 survives kill -9"
@@ -352,31 +436,40 @@ explain() {
   die "$server did not do as told"
 }
 
-nothing_left() { [[ -z $(marked_pids OUTBOXD_SCRATCH "$1")$(postgres_pids "$1") ]]; }
+# Of the stack, with its stand-bys.
+all_postgres_pids() {
+  local server
+  for server in "$1" "$1"/*/; do postgres_pids "${server%/}"; done
+}
+
+nothing_left() { [[ -z $(marked_pids OUTBOXD_SCRATCH "$1")$(all_postgres_pids "$1") ]]; }
 
 # First the scripts that may be starting something, then what they have started.
 destroy() {
-  local dir=$1
+  local dir=$1 server
   unset OUTBOXD_SCRATCH
   [[ -d $dir ]] || return 0
   for _ in {1..600}; do
-    { marked_pids OUTBOXD_SCRATCH "$dir"; postgres_pids "$dir"; } | kill_all
+    { marked_pids OUTBOXD_SCRATCH "$dir"; all_postgres_pids "$dir"; } | kill_all
     if nothing_left "$dir"; then break; fi
     sleep 0.05
   done
   nothing_left "$dir" || die "processes of $dir survive kill -9"
-  postgres_kill "$dir"
+  for server in "$dir" "$dir"/*/; do postgres_kill "${server%/}"; done
   rm -rf -- "$dir"
 }
 
-# The mark has to be in the environment with which this process was started.
+# The mark has to be in the environment with which this process was started. It is that of the whole
+# stack, also for a broker that joined it.
 marked() {
-  local dir=$1
+  local dir=$1 stack=$1
   shift
-  [[ -d $dir ]] || die "no directory $dir"
-  if [[ ${OUTBOXD_SCRATCH:-} != "$dir" ]]; then
-    OUTBOXD_SCRATCH=$dir exec bash "$0" "$@"
+  [[ ! -d ${dir%/*}/rabbitmq && ! -d ${dir%/*}/postgres ]] || stack=${dir%/*}
+  [[ -d $stack ]] || die "no directory $stack"
+  if [[ ${OUTBOXD_SCRATCH:-} != "$stack" ]]; then
+    OUTBOXD_SCRATCH=$stack exec bash "$0" "$@"
   fi
+  [[ -d $dir ]] || mkdir "$dir"
   # For root: the servers' user walks through, but does not look around.
   if [[ -n $server_user ]]; then chmod 0711 "$dir"; fi
 }
@@ -401,7 +494,7 @@ case $verb in
     ;;
   # In a session of its own and nobody's child: whatever kills the caller does not reach it.
   guard) exec setsid --fork bash "$0" guarding ;;
-  postgres-start | postgres-stop | postgres-kill | rabbitmq-start | rabbitmq-stop | rabbitmq-kill | \
+  postgres-start | postgres-stop | postgres-kill | postgres-join | postgres-promote | pgbouncer-start | rabbitmq-start | rabbitmq-join | rabbitmq-stop | rabbitmq-kill | \
     rabbitmq-ctl | destroy)
     [[ $# -ge 2 ]] || die "$verb needs a directory"
     ;;

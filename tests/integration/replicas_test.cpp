@@ -1,0 +1,155 @@
+// Several instances of outboxd beside one database: one leads, the others stand by, and they may be
+// restarted, killed and paused under load.
+#include <array>
+#include <csignal>
+#include <random>
+
+#include "tests/integration/database_fault.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using testing::HasSubstr;
+
+class replicas : public database_fault {
+ protected:
+  static constexpr int count = 3;
+  static constexpr std::size_t window = 2'048;  // OUTBOX_MAX_IN_FLIGHT
+  static constexpr std::size_t unmarked = 5'000;
+
+  replicas() {
+    for (int n = 0; n < count; ++n) start_one(n);
+    EXPECT_TRUE(eventually(30s, [&] { return leader() >= 0; }));
+  }
+
+  void start_one(int n) {
+    all.at(static_cast<std::size_t>(n)) =
+        start(db.url(), {{"OUTBOX_INSTANCE_ID", "replica-" + std::to_string(n)}});
+  }
+  sidecar& one(int n) { return *all.at(static_cast<std::size_t>(n)); }
+
+  // -1: nobody. A replica that does not answer leads nothing that counts.
+  int leader() {
+    for (int n = 0; n < count; ++n) {
+      if (one(n).get("/metrics").find("\noutbox_leader 1") != std::string::npos) return n;
+    }
+    return -1;
+  }
+  bool stands_by(int n) {
+    return one(n).get("/readyz?verbose").find("standby") != std::string::npos;
+  }
+
+  int sent() { return number("SELECT count(*) FROM outbox.messages WHERE status = 'sent'"); }
+  void await_progress() {
+    const int before = sent();
+    ASSERT_TRUE(eventually(30s, [&] { return sent() >= before + 100; }));
+  }
+
+  std::array<std::unique_ptr<sidecar>, count> all;
+};
+
+TEST_F(replicas, one_leads_and_says_so_everywhere) {
+  const int leads = leader();
+  ASSERT_TRUE(eventually(30s, [&] {
+    int standing = 0;
+    for (int n = 0; n < count; ++n) standing += stands_by(n) ? 1 : 0;
+    return standing == count - 1;
+  }));
+  const std::string name = "replica-" + std::to_string(leads);
+  EXPECT_THAT(one((leads + 1) % count).get("/readyz?verbose"), HasSubstr("led by " + name));
+  EXPECT_THAT(one(leads).log(), HasSubstr("lead.gained"));
+  EXPECT_EQ(ask("SELECT holder FROM outbox.lead"), name);
+  EXPECT_EQ(
+      number("SELECT count(*) FROM pg_locks AS l JOIN pg_stat_activity AS a USING (pid)"
+             " WHERE l.locktype = 'advisory' AND l.mode = 'ExclusiveLock' AND a.application_name "
+             "LIKE '%" +
+             name +
+             "%' AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+             " AND l.granted AND l.objid = 1"),
+      1);
+}
+
+// A stand-by is one idle session and no connection to the broker; one that has led before is no
+// different.
+TEST_F(replicas, a_stand_by_that_has_led_before_keeps_nothing_open) {
+  const int first = leader();
+  ask("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE"
+      " '%replica-" +
+      std::to_string(first) + "%'");
+  one(first).kill(SIGSTOP);
+  ASSERT_TRUE(eventually(30s, [&] {
+    for (int n = 0; n < count; ++n) {
+      if (n != first && one(n).metric("outbox_leader") == 1) return true;
+    }
+    return false;
+  }));
+  one(first).kill(SIGCONT);
+  ASSERT_TRUE(eventually(30s, [&] { return stands_by(first); })) << one(first).log();
+  EXPECT_TRUE(eventually(30s, [&] {
+    return number("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE '%replica-" +
+                  std::to_string(first) + "%'") == 1;
+  }));
+  EXPECT_EQ(one(first).metric("outbox_broker_connected"), 0);
+}
+
+TEST_F(replicas, restarted_in_turn_under_load_nothing_is_sent_twice) {
+  writers load(db.url(), 3);
+  for (int round = 0; round < 2; ++round) {
+    for (int n = 0; n < count; ++n) {
+      await_progress();
+      one(n).kill(SIGTERM);
+      const auto ended = one(n).wait(30s);
+      ASSERT_TRUE(ended.has_value()) << one(n).log();
+      start_one(n);
+    }
+  }
+  await_progress();
+  expect_everything_delivered(one(0), &load);
+  EXPECT_EQ(got.duplicates, 0u);
+}
+
+TEST_F(replicas, killed_at_random_under_load_nothing_is_lost_or_out_of_order) {
+  constexpr int kills = 12;
+  writers load(db.url(), 3);
+  std::minstd_rand luck(7);
+  for (int k = 0; k < kills; ++k) {
+    await_progress();
+    // Half of them hit the leader for certain.
+    const int leads = leader();
+    const int victim = k % 2 == 0 && leads >= 0 ? leads : static_cast<int>(luck() % count);
+    one(victim).kill(SIGKILL);
+    one(victim).wait(10s);
+    start_one(victim);
+  }
+  await_progress();
+  expect_everything_delivered(one(0), &load);
+  EXPECT_LE(got.duplicates, kills * (window + unmarked));
+  std::printf("%zu duplicates after %d kills\n", got.duplicates, kills);
+}
+
+// Longer than the server waits for it. It wakes up with rows that another has sent long ago.
+TEST_F(replicas, a_paused_leader_loses_the_lead_and_disturbs_nobody_when_it_wakes) {
+  constexpr int pauses = 2;
+  writers load(db.url(), 3);
+  for (int pause = 0; pause < pauses; ++pause) {
+    await_progress();
+    const int paused = leader();
+    ASSERT_GE(paused, 0);
+    one(paused).kill(SIGSTOP);
+    ASSERT_TRUE(eventually(30s, [&] {
+      for (int n = 0; n < count; ++n) {
+        if (n != paused && one(n).metric("outbox_leader") == 1) return true;
+      }
+      return false;
+    }));
+    await_progress();
+    one(paused).kill(SIGCONT);
+    ASSERT_TRUE(eventually(30s, [&] { return stands_by(paused); })) << one(paused).log();
+  }
+  expect_everything_delivered(one(0), &load);
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE attempts > 0"), 0);
+  EXPECT_LE(got.duplicates, pauses * (window + unmarked));
+}
+
+}  // namespace
+}  // namespace outboxd::tests

@@ -1,0 +1,52 @@
+// Three brokers on loopback, one cluster, as rabbitmq_server is one broker: gone when the process
+// ends. Nodes have the numbers 0, 1, 2. A node that is alone pauses (pause_minority). Everything
+// throws when a node does not obey. One thread at a time.
+#pragma once
+
+#include <array>
+#include <string>
+#include <vector>
+
+namespace outboxd::tests {
+
+class rabbitmq_cluster {
+ public:
+  static constexpr int nodes = 3;
+
+  rabbitmq_cluster();
+
+  // What OUTBOX_AMQP_URL wants: every node, of vhost /.
+  std::string urls() const;
+  const std::string& url(int node) const { return urls_.at(static_cast<std::size_t>(node)); }
+  // As its peers call it: "outboxd@localhost".
+  std::string name(int node) const;
+  std::string ctl(int node, const std::vector<std::string>& arguments) const;
+
+  // A durable quorum queue with a member on every node.
+  void declare_quorum_queue(const std::string& queue) const;
+  // The node that leads the queue, asked of a node that is up; -1: none does.
+  int leader_of(const std::string& queue, int asked) const;
+  // Lets that node lead the queue.
+  void move_leader(const std::string& queue, int to) const;
+
+  void stop(int node);
+  void kill(int node);
+  void start(int node);  // until it serves again
+
+  // What an operator does before an upgrade: leaders move away, listeners close.
+  void drain(int node) const;
+  void revive(int node) const;
+
+  // Cuts the node off from both others, which stay together.
+  void isolate(int node) const;
+  void heal(int node) const;
+  bool serves(int node) const;
+
+ private:
+  std::string directory(int node) const;
+  std::string eval(int node, const std::string& erlang) const;
+
+  std::array<std::string, nodes> urls_;
+};
+
+}  // namespace outboxd::tests
