@@ -317,6 +317,7 @@ class driver_world final : public outbox::store,
   void measure(std::vector<outbox::id_range>, handler<outbox::backlog> done) override {
     asio::post(context_, [done = std::move(done)] { done(outbox::backlog{}); });
   }
+  void rest(bool) override {}
   void purge(std::chrono::milliseconds, std::chrono::milliseconds, std::size_t,
              handler<std::size_t> done) override {
     asio::post(context_, [done = std::move(done)] { done(std::size_t{0}); });

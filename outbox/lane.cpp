@@ -81,6 +81,12 @@ class lane::impl {
     if (socket_) socket_->shut_down();
   }
 
+  void rest(bool on) {
+    const std::lock_guard lock(mutex_);
+    resting_ = on;
+    if (on) wake_.signal();
+  }
+
   void stop(std::function<void()> closed) {
     const std::lock_guard lock(mutex_);
     if (closed_) {
@@ -101,7 +107,7 @@ class lane::impl {
     boost::asio::any_io_executor executor;
   };
 
-  enum class step { connect, work, wait, finish };
+  enum class step { connect, work, wait, rest, finish };
 
   void run() {
     ::pthread_setname_np(::pthread_self(), options_->name.substr(0, 15).c_str());
@@ -116,6 +122,10 @@ class lane::impl {
         case step::wait:
           wait();
           break;
+        case step::rest:
+          close_session();
+          was_connected_ = false;  // it is not lost
+          break;
         case step::finish:
           finish();
           return;
@@ -126,7 +136,7 @@ class lane::impl {
   step next_step() {
     const std::lock_guard lock(mutex_);
     if (stopping_) return step::finish;
-    if (queue_.empty()) return step::wait;
+    if (queue_.empty()) return resting_ && session_ ? step::rest : step::wait;
     if (session_) return step::work;
     return clock::now() >= connect_at_ ? step::connect : step::wait;
   }
@@ -301,6 +311,7 @@ class lane::impl {
   std::shared_ptr<session_socket> socket_;
   std::vector<std::function<void()>> on_closed_;
   bool busy_ = false;
+  bool resting_ = false;
   bool stopping_ = false;
   bool closed_ = false;
 
@@ -330,6 +341,10 @@ std::optional<db_call> lane::current_call() const {
 
 void lane::abandon_session() {
   impl_->abandon_session();
+}
+
+void lane::rest(bool on) {
+  impl_->rest(on);
 }
 
 void lane::stop(std::function<void()> closed) {

@@ -74,6 +74,9 @@ class lane {
   // Cuts the present session off, whatever it is doing; the next job connects again.
   void abandon_session();
 
+  // On: the session is closed whenever no job waits, until it is off again.
+  void rest(bool on);
+
   // closed: once, on the executor, when the session is closed and the thread is done.
   void stop(std::function<void()> closed = [] {});
 

@@ -298,4 +298,9 @@ void pg_store::purge(std::chrono::milliseconds sent_before, std::chrono::millise
       std::move(done));
 }
 
+void pg_store::rest(bool on) {
+  impl_->reading_.rest(on);
+  impl_->writing_.rest(on);
+}
+
 }  // namespace outboxd::outbox

@@ -47,6 +47,7 @@ class pg_store final : public store {
   void measure(std::vector<id_range> where, handler<backlog> done) override;
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;
+  void rest(bool on) override;
 
   // What its lanes do now.
   std::vector<db_call> calls() const;

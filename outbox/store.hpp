@@ -173,6 +173,10 @@ class store {
   // `dead_before`; answers with their number.
   virtual void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
                      std::size_t limit, handler<std::size_t> done) = 0;
+
+  // On: what a stand-by needs, which is nothing. Connections are closed as soon as no call waits,
+  // and made again by the next one.
+  virtual void rest(bool on) = 0;
 };
 
 }  // namespace outboxd::outbox

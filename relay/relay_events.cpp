@@ -19,6 +19,7 @@ void relay::impl::lead_gained(std::int64_t epoch) {
   backlog_.reset();
   measured_at_ = {};
   purge_at_ = clock_now();
+  store_.rest(false);
   core_.lead_gained(epoch, clock_now());
   if (!std::exchange(broker_started_, true)) broker_.start(*this);
   pump();
@@ -48,13 +49,16 @@ void relay::impl::lead_state_changed(lead_state state, const std::string& detail
   }
   lead_ = state;
   lead_detail_ = detail;
-  if (state == lead_state::standby) leave_broker();
+  if (state == lead_state::standby) stand_by();
 }
 
+// A stand-by has one session, which asks for the lead, and nothing else.
+//
 // Another leads, and publishes what we had in flight: acks have nothing to say any more, and what
 // still waits in our connections must not come after what that one publishes. (While nobody is
 // known to lead, acks save duplicates.)
-void relay::impl::leave_broker() {
+void relay::impl::stand_by() {
+  store_.rest(true);
   if (!std::exchange(broker_started_, false)) return;
   broker_.abandon("another instance leads");
   for (lane_info& lane : lanes_) lane.was_open = false;  // it is not lost, but given up

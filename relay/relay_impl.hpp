@@ -88,7 +88,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void obey(action& a);
   void after_writing(void (*what)(impl&));
   void try_wake_lock();
-  void leave_broker();
+  void stand_by();
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
   void note_hold(const hold_event& e);

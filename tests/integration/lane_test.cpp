@@ -69,6 +69,28 @@ class lane_test : public testing::Test {
   int notified = 0;
 };
 
+TEST_F(lane_test, at_rest_it_has_a_session_only_while_a_job_waits) {
+  lane watched(context_.get_executor(), options());
+  lane other(context_.get_executor(), options());
+  const auto sessions_but_mine = [&] {
+    return ask(other,
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'lane test'"
+               " AND pid <> pg_backend_pid()")
+        .value();
+  };
+  ASSERT_EQ(ask(watched, "SELECT 1").value(), "1");
+  EXPECT_EQ(sessions_but_mine(), "1");
+  watched.rest(true);
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return sessions_but_mine() == "0"; }));
+  EXPECT_EQ(ask(watched, "SELECT 2").value(), "2") << "a job is a job";
+  EXPECT_TRUE(run_until(context_, 30s, [&] { return sessions_but_mine() == "0"; }));
+  watched.rest(false);
+  EXPECT_EQ(ask(watched, "SELECT 3").value(), "3");
+  EXPECT_EQ(sessions_but_mine(), "1");
+  EXPECT_EQ(reconnects, 0) << "nothing was lost";
+  EXPECT_TRUE(losses.empty());
+}
+
 TEST_F(lane_test, a_job_is_answered_on_the_executor) {
   lane l(context_.get_executor(), options());
   EXPECT_EQ(ask(l, "SELECT 'hello'").value(), "hello");

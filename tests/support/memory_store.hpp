@@ -72,6 +72,7 @@ class memory_store final : public outbox::store {
   void decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
               handler<std::vector<outbox::row_ref>> done) override;
   void measure(std::vector<outbox::id_range> where, handler<outbox::backlog> done) override;
+  void rest(bool) override {}  // it has no connections
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;
 
