@@ -300,7 +300,8 @@ class Sidecar:
                 begun, first = now, (confirmed, *self.cpu())
             if self.process.poll() is not None or now - self.started > limit:
                 raise RuntimeError(f"{confirmed} of {rows} confirmed:\n{self.log.read_text()[-2000:]}")
-            time.sleep(0.1)  # each look costs the relay a walk over its rows
+            # Each look costs the relay a walk over its rows; near the end it has to be near the truth.
+            time.sleep(0.1 if confirmed < 0.9 * rows else 0.01)
         user, system = self.cpu()
         n = confirmed - first[0]
         return {
