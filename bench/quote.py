@@ -1,14 +1,19 @@
 """Writes the figures of a run into docs/performance.md, or says where they differ (--check).
 
-The document names the run: <!-- figures DIRECTORY SCENARIO… --> … <!-- end -->. What stands between is made here."""
+The document names the run, and what stands between is made here:
+  <!-- machine DIRECTORY --> … <!-- end -->
+  <!-- targets DIRECTORY --> … <!-- end -->
+  <!-- figures DIRECTORY SCENARIO FIGURE… --> … <!-- end -->     names with spaces in quotes; cases that have any of them"""
 
 import argparse
 import json
 import pathlib
 import re
+import shlex
+import statistics
 import sys
 
-from report import Report, describe
+from report import Report, describe, number
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 DOCUMENT = ROOT / "docs/performance.md"
@@ -22,15 +27,31 @@ def load(directory):
     return report, data
 
 
+def spread(values):
+    if not values:
+        return ""
+    least, median, most = (number(f(values)) for f in (min, statistics.median, max))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def figure_table(samples, names):
+    lines = [" | ".join(["| case", *names]) + " |", "|---" * (len(names) + 1) + "|"]
+    for case, figures in samples.items():
+        if any(name in figures for name in names):
+            lines.append(" | ".join([f"| {case}", *(spread(figures.get(name)) for name in names)]) + " |")
+    return "\n".join(lines)
+
+
 def quoted(match):
-    head, what, directory, scenarios, end = match.groups()
+    head, what, directory, words, end = match.groups()
     report, data = load(directory)
     if what == "machine":
         text = describe(data)
     elif what == "targets":
         text = report.target_table()
     else:
-        text = "\n".join(report.figure_table(scenario) for scenario in scenarios.split())
+        scenario, *names = shlex.split(words)
+        text = figure_table(report.samples[scenario], names)
     return f"{head}{text.strip()}\n{end}"
 
 

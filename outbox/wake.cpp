@@ -9,9 +9,11 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// After a read that took all there was, let a few rows gather: one statement for several rows costs
-// both sides less than one for each, and a writer at full speed fills a batch in this time.
+// After a read that took all there was, let rows gather: a statement costs the server as much as a
+// hundred rows of it, and that is taken from the writers. One that found several will find more.
 constexpr wake::duration gather = 1ms;
+constexpr std::size_t several = 4;
+constexpr wake::duration gather_several = 5ms;
 
 // While some writer's transaction keeps the lock from us.
 constexpr wake::duration refused_min = 2ms;
@@ -19,12 +21,13 @@ constexpr wake::duration refused_max = 100ms;
 
 }  // namespace
 
-wake::advice wake::read_done(bool found, bool more) {
-  if (found || more) {
+wake::advice wake::read_done(std::size_t found, bool more) {
+  if (found > 0 || more) {
     const bool release = state_ == state::idle || state_ == state::confirming;
     state_ = state::busy;
     refusals_ = 0;
-    return {.release_lock = release, .read_after = more ? duration{0} : gather};
+    const duration pause = found < several ? gather : gather_several;
+    return {.release_lock = release, .read_after = more ? duration{0} : pause};
   }
   if (!use_lock_) return {.read_after = poll_interval_};
   switch (state_) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 
@@ -27,8 +28,8 @@ class wake {
     std::optional<duration> read_after = std::nullopt;
   };
 
-  // A read came back. found: it brought rows that were not known. more: it stopped at its limit.
-  advice read_done(bool found, bool more);
+  // A read came back. found: so many rows that were not known. more: it stopped at its limit.
+  advice read_done(std::size_t found, bool more);
 
   // The answer to try_lock.
   advice lock_answered(bool got);

@@ -265,7 +265,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (answer->next_due_in)
     due_at_ = std::min(due_at_.value_or(time_point::max()), now + *answer->next_due_in);
   const auto asked_meanwhile = std::exchange(read_at_, std::nullopt);
-  heed(wake_.read_done(found, more), now);
+  const std::size_t came = answer->rows.size() + answer->due.size() + answer->below.size();
+  heed(wake_.read_done(found ? came : 0, more), now);
   // Whoever asked for a read after this one was sent knows of something it may not have seen.
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }

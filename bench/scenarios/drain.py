@@ -1,5 +1,5 @@
-"""How fast a backlog is emptied, against what the broker can take from anybody. The broker has all cores but one, the
-database and whoever publishes the last one; else a faster broker would be slowed down by what reading and marking costs,
+"""How fast a backlog is emptied, against what the broker can take from anybody. The broker has half of the cores, the
+database and whoever publishes the others; else a faster broker would be slowed down by what reading and marking costs,
 and the ceiling would be that of the machine."""
 
 TITLE = "Drain: a backlog emptied by outboxd, and the bare publisher on the same queue"

@@ -9,6 +9,7 @@ TITLE = "Latency: a lone row against its floor, and rows under a steady load"
 BODY = 1000
 ROWS_PER_COMMIT = 10  # one row each is more commits than the machine has for 80 % of the ceiling
 WRITERS = 8
+CONNECTIONS = 2  # outboxd's default
 SHARES = (20, 50, 80)
 PERCENTILES = ("p10", "p25", "p50", "p75", "p90", "p95", "p99", "p999", "max")
 
@@ -92,7 +93,7 @@ LONE = {"lone row, every 20 to 50 ms": (300, 20, 50), "lone row, every 0.3 to 1.
 def run(bench):
     def ceiling():
         bench.stack.queue("q")
-        return {"rate": bench.stack.bare_publisher(["q"], bench.rows(200_000), BODY)["rate"]}
+        return {"rate": bench.stack.bare_publisher(["q"], bench.rows(200_000), BODY, CONNECTIONS, event=True)["rate"]}
 
     bench.alternate({"ceiling": ceiling}, rounds=3)
     top = bench.median("ceiling")
