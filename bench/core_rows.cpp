@@ -256,7 +256,6 @@ class core_world {
 };
 
 // ---- the driver ----
-
 class silent_log final : public base::logger {
  public:
   void write(base::severity, std::string_view, std::span<const base::field>) override {}
@@ -317,7 +316,6 @@ class driver_world final : public outbox::store,
   void measure(std::vector<outbox::id_range>, handler<outbox::backlog> done) override {
     asio::post(context_, [done = std::move(done)] { done(outbox::backlog{}); });
   }
-  void rest(bool) override {}
   void purge(std::chrono::milliseconds, std::chrono::milliseconds, std::size_t,
              handler<std::size_t> done) override {
     asio::post(context_, [done = std::move(done)] { done(std::size_t{0}); });
@@ -328,6 +326,7 @@ class driver_world final : public outbox::store,
     asio::post(context_, [&events] { events.lead_gained(1); });
   }
   void stop(std::function<void()>) override {}
+  void rest(bool) override {}
   bool leads_for_certain() const override { return true; }
   void try_wake_lock(std::function<void(base::result<bool>)> done) override {
     asio::post(context_, [done = std::move(done)] { done(true); });

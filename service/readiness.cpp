@@ -50,7 +50,9 @@ readiness_check schema(const relay::status& now) {
 
 readiness_check lead(const relay::status& now) {
   const bool ok = now.lead == lead_state::leading || now.lead == lead_state::standby;
-  return {"lead", ok, std::string(to_string(now.lead))};
+  std::string text(to_string(now.lead));
+  if (now.lead == lead_state::standby && !now.lead_detail.empty()) text += ", " + now.lead_detail;
+  return {"lead", ok, text};
 }
 
 template <typename Wrong>

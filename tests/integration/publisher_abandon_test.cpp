@@ -14,11 +14,12 @@ namespace {
 using namespace std::chrono_literals;
 
 TEST(an_abandoned_publisher, resets_every_connection_and_connects_again_when_it_is_started) {
-  std::atomic<int> resets = 0;
+  std::atomic<int> taken = 0, resets = 0;
   scripted_broker broker([&](broker_side& b) {
     b.handshake();
     if (b.number() < 2) {
       b.take_publishes(1);
+      ++taken;
       if (b.wait_for_the_end() == how_it_ended::reset) ++resets;
       return;
     }
@@ -32,6 +33,7 @@ TEST(an_abandoned_publisher, resets_every_connection_and_connects_again_when_it_
   ASSERT_TRUE(p.start_and_open());
   const auto first = p.publish(p.row("", "q"), 0);
   const auto second = p.publish(p.row("", "q"), 1);
+  ASSERT_TRUE(p.run_until([&] { return taken == 2; }));
   p.it().abandon("another leads");
   EXPECT_EQ(p.open_lanes(), 0u);
   EXPECT_EQ(p.outcome_of(first), "unknown connection_lost");
