@@ -5,6 +5,7 @@ import datetime
 import importlib
 import pathlib
 import platform
+import statistics
 import subprocess
 import sys
 import time
@@ -60,10 +61,10 @@ class Bench:
         self.report.target(self.scenario, text, value, at_least, at_most)
 
     def target_ratio(self, text, case, base, figure="rate", at_least=None, at_most=None):
-        """A ratio of two medians of this run."""
-        below = self.median(base, figure)
-        value = self.median(case, figure) / below if below else float("nan")
-        self.target(text, value, at_least, at_most)
+        """The median of the ratios within each round: what slows the machine down for a while slows down both."""
+        rounds = zip(self.report.values(self.scenario, case, figure), self.report.values(self.scenario, base, figure))
+        ratios = [value / below for value, below in rounds if below]
+        self.target(text, statistics.median(ratios) if ratios else float("nan"), at_least, at_most)
 
 
 def draw(directory, name, scenario, report):

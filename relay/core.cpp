@@ -236,7 +236,7 @@ void core::poll(time_point now, std::vector<action>& todo) {
   poll_holds(now, todo);
   poll_publish(now, todo);
   poll_quarantine(now, todo);
-  poll_write(todo);
+  poll_write(now, todo);
   poll_bodies(todo);
   poll_read(now, todo);
 }
@@ -259,6 +259,7 @@ std::optional<time_point> core::next_poll() const {
                          !bodiless_.empty() || holds_wanted_;
     if (waiting) next = next ? std::max(*next, *store_retry_at_) : *store_retry_at_;
   }
+  if (!acked_.empty() && settling_.empty() && !store_retry_at_) sooner(settle_at_);
   if (leading() && !draining_) sooner(destinations_.next_probe());
   if (quarantine_since_ && window_.some_lane_open()) {
     // Once it is over, every event is an occasion to look.

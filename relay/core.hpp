@@ -196,7 +196,8 @@ class core {
   void poll_bodies(std::vector<action>& todo);
   void poll_publish(time_point now, std::vector<action>& todo);
   void poll_quarantine(time_point now, std::vector<action>& todo);
-  void poll_write(std::vector<action>& todo);
+  bool may_settle(time_point now) const;
+  void poll_write(time_point now, std::vector<action>& todo);
   std::optional<outbox::scan> what_to_walk(time_point now);
 
   options opts_;
@@ -244,6 +245,7 @@ class core {
 
   // Writing.
   std::vector<row*> acked_, settling_;
+  time_point settle_at_{};  // not before, while they are few
   std::vector<row*> undecided_, deciding_;
   struct waiting_due {
     std::optional<std::string> key;

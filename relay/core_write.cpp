@@ -15,6 +15,11 @@ using namespace std::chrono_literals;
 constexpr std::size_t marks_at_once = 5'000;
 constexpr std::size_t decisions_at_once = 5'000;
 
+// Between two statements that mark, unless there are enough for one: a statement costs the server
+// what many rows in it cost, the writers pay for it, and nobody waits for a mark but the end.
+constexpr auto gather_marks = 5ms;
+constexpr std::size_t enough_marks = 512;
+
 constexpr base::backoff store_backoff{100ms, 5s};
 
 constexpr std::size_t failed_rows_per_page = 10'000;
@@ -37,6 +42,12 @@ void core::settled(const base::result<std::size_t>& count, time_point now) {
   store_worked();
   for (row* r : settling_) written(*r);
   settling_.clear();
+  settle_at_ = now + gather_marks;
+}
+
+bool core::may_settle(time_point now) const {
+  if (acked_.empty()) return false;
+  return now >= settle_at_ || acked_.size() >= enough_marks || draining_ || !leading();
 }
 
 // The table has the last word on this row now.
@@ -135,10 +146,11 @@ void core::decision_made(row& r, bool done, bool outdated, time_point now,
   }
 }
 
-void core::poll_write(std::vector<action>& todo) {
+void core::poll_write(time_point now, std::vector<action>& todo) {
   if (!settling_.empty() || decide_out_ || store_retry_at_) return;
   const bool some_to_decide = !undecided_.empty() || !enlisting_.empty();
-  const bool decide = some_to_decide && leading() && (acked_.empty() || decide_next_);
+  const bool settle = may_settle(now);
+  const bool decide = some_to_decide && leading() && (!settle || decide_next_);
   if (decide) {
     decide_out_ = true;
     decide_epoch_ = *epoch_;
@@ -154,7 +166,7 @@ void core::poll_write(std::vector<action>& todo) {
       d.decisions.push_back({ref, waiting.attempts, outbox::fate::pending, {}, {}});
     }
     todo.emplace_back(std::move(d));
-  } else if (!acked_.empty()) {
+  } else if (settle) {
     const auto end =
         acked_.begin() + static_cast<std::ptrdiff_t>(std::min(acked_.size(), marks_at_once));
     settling_.assign(acked_.begin(), end);

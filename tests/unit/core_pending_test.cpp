@@ -13,6 +13,7 @@ constexpr auto last_id = std::numeric_limits<std::int64_t>::max();
 class core_pending : public core_test {
  protected:
   void settle() {
+    pass(5ms);
     ASSERT_TRUE(take<do_settle>());
     core_.settled(std::size_t{1}, now_);
     poll();

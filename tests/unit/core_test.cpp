@@ -44,8 +44,38 @@ TEST_F(core_test, acks_that_arrive_while_a_mark_is_written_go_into_the_next_stat
   lands(2, verdict::confirmed);
   EXPECT_FALSE(take<do_settle>());
   core_.settled(std::size_t{1}, now_);
-  poll();
+  pass(5ms);
   EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(2).ref, message(3).ref));
+}
+
+TEST_F(core_test, few_marks_wait_for_more_and_a_lone_one_does_not) {
+  lead();
+  read({message(1), message(2), message(3)});
+  lands(1, verdict::confirmed);
+  ASSERT_TRUE(take<do_settle>());
+  core_.settled(std::size_t{1}, now_);
+  lands(2, verdict::confirmed);
+  EXPECT_FALSE(take<do_settle>());
+  EXPECT_LE(core_.next_poll().value(), now_ + 5ms);
+  pass(5ms);
+  ASSERT_TRUE(take<do_settle>());
+  core_.settled(std::size_t{1}, now_);
+  pass(5ms);
+  lands(3, verdict::confirmed);
+  EXPECT_TRUE(take<do_settle>());
+}
+
+TEST_F(core_test, marks_of_a_relay_that_is_to_end_do_not_wait) {
+  lead();
+  read({message(1), message(2)});
+  lands(1, verdict::confirmed);
+  ASSERT_TRUE(take<do_settle>());
+  core_.settled(std::size_t{1}, now_);
+  lands(2, verdict::confirmed);
+  ASSERT_FALSE(take<do_settle>());
+  core_.drain();
+  poll();
+  EXPECT_TRUE(take<do_settle>());
 }
 
 TEST_F(core_test, marks_that_could_not_be_written_are_kept_and_written_first) {

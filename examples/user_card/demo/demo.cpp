@@ -55,7 +55,10 @@ std::filesystem::path make_log_directory() {
 
 // What explains a failure shall stay.
 void save_logs(const std::filesystem::path& logs) {
-  auto saved = (std::filesystem::temp_directory_path() / "outboxd-demo-XXXXXX").string();
+  // mkdtemp(3) makes a name of its own of the last six characters, which have to be these.
+  const std::string six_to_replace(6, 'X');
+  auto saved =
+      (std::filesystem::temp_directory_path() / ("outboxd-demo-" + six_to_replace)).string();
   std::error_code error;
   if (::mkdtemp(saved.data()) == nullptr)
     error.assign(errno, std::generic_category());
