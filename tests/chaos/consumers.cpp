@@ -24,9 +24,9 @@ delivery record(const std::string& queue, const tests::amqp_message& message, mo
 
 }  // namespace
 
-consumers::consumers(std::string amqp_url, const std::vector<std::string>& queues,
+consumers::consumers(std::vector<std::string> amqp_urls, const std::vector<std::string>& queues,
                      const timeline& clock)
-    : amqp_url_(std::move(amqp_url)), clock_(clock) {
+    : amqp_urls_(std::move(amqp_urls)), clock_(clock) {
   for (const std::string& queue : queues) {
     consumer& me = all_.emplace_back();
     me.queue = queue;
@@ -62,18 +62,19 @@ std::vector<delivery> consumers::finish() {
 }
 
 void consumers::run(consumer& me) {
+  std::size_t turn = 0;
   while (!ending_) {
     try {
-      if (!me.paused) receive(me);
+      if (!me.paused) receive(me, amqp_urls_[turn % amqp_urls_.size()]);
     } catch (const tests::amqp_error&) {
-      // The broker is away, or the queue is.
+      ++turn;  // the broker is away, or the queue is
     }
     std::this_thread::sleep_for(50ms);
   }
 }
 
-void consumers::receive(consumer& me) {
-  tests::amqp_probe broker(amqp_url_);
+void consumers::receive(consumer& me, const std::string& amqp_url) {
+  tests::amqp_probe broker(amqp_url);
   broker.consume(me.queue, prefetch);
   while (!ending_ && !me.paused) {
     const auto message = broker.next(100ms);

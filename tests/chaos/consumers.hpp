@@ -16,7 +16,9 @@ class consumers {
   // How many deliveries the broker may have to repeat for each of them when it crashes.
   static constexpr std::uint16_t prefetch = 20;
 
-  consumers(std::string amqp_url, const std::vector<std::string>& queues, const timeline& clock);
+  // At whichever of these brokers answers.
+  consumers(std::vector<std::string> amqp_urls, const std::vector<std::string>& queues,
+            const timeline& clock);
   ~consumers();
 
   // A paused one leaves its queue to fill up.
@@ -36,9 +38,9 @@ class consumers {
   };
 
   void run(consumer& me);
-  void receive(consumer& me);
+  void receive(consumer& me, const std::string& amqp_url);
 
-  const std::string amqp_url_;
+  const std::vector<std::string> amqp_urls_;
   const timeline& clock_;
   std::atomic<bool> ending_{false};
   std::list<consumer> all_;

@@ -28,11 +28,11 @@ director::director(stage& on, replicas& relays, consumers& readers, const timeli
       limits_(limits),
       say_(std::move(say)) {}
 
-void director::play(moment length, std::uint64_t seed) {
+void director::play(moment length, std::uint64_t seed, profile run) {
   std::vector<std::thread> threads;
   for (std::size_t i = 0; i < tracks; ++i) {
     threads.emplace_back(
-        [this, faults = plan(static_cast<track>(i), length, seed)] { play_track(faults); });
+        [this, faults = plan(static_cast<track>(i), length, seed, run)] { play_track(faults); });
   }
   for (std::thread& each : threads) each.join();
   mend();
@@ -63,7 +63,7 @@ void director::commit(const fault& f) {
     case track::network:
       return on_network(f);
     case track::broker:
-      return on_broker(f);
+      return f.kind >= fault_kind::node_stopped ? on_nodes(f) : on_broker(f);
     case track::database:
       return on_database(f);
     case track::sidecars:
@@ -73,14 +73,13 @@ void director::commit(const fault& f) {
 
 // Also what a fault has left behind that failed half-way.
 void director::mend() {
-  stage_.broker_gate().pass();
-  stage_.database_gate().pass();
-  shared_postgres().start();
-  shared_rabbitmq().start();
+  for (const auto& gates : {stage_.broker_gates(), stage_.database_gates()}) {
+    for (tests::tcp_gate* gate : gates) gate->pass();
+  }
+  stage_.start_everything();
   stage_.set_alarm(false);
   stage_.allow_writing(".*");
-  tests::amqp_probe declaring = stage_.probe();
-  declare_everything(declaring);
+  stage_.declare_everything();
   readers_.pause(full_queue, false);
   for (std::size_t i = 0; i < relays_.count(); ++i) {
     relays_.thaw(i);
@@ -96,31 +95,61 @@ void director::lasting(const fault& f, const std::function<void()>& begin,
 }
 
 void director::on_network(const fault& f) {
-  tests::tcp_gate& gate =
-      f.kind < fault_kind::database_refused ? stage_.broker_gate() : stage_.database_gate();
-  const auto pass = [&] { gate.pass(); };
+  const auto gates =
+      f.kind < fault_kind::database_refused ? stage_.broker_gates() : stage_.database_gates();
+  const auto at_each = [&gates](auto what) {
+    return [&gates, what] {
+      for (tests::tcp_gate* gate : gates) what(*gate);
+    };
+  };
+  const auto pass = at_each([](auto& gate) { gate.pass(); });
   switch (f.kind) {
     case fault_kind::broker_refused:
     case fault_kind::database_refused:
-      return lasting(
-          f, [&] { gate.refuse(), gate.cut(); }, pass);
+      return lasting(f, at_each([](auto& gate) { gate.refuse(), gate.cut(); }), pass);
     case fault_kind::broker_cut:
     case fault_kind::database_cut:
-      return gate.cut();
+      return at_each([](auto& gate) { gate.cut(); })();
     case fault_kind::broker_stalled:
     case fault_kind::database_stalled:
-      return lasting(
-          f, [&] { gate.stall(any_direction(f.luck)); }, pass);
+      return lasting(f, at_each([&](auto& gate) { gate.stall(any_direction(f.luck)); }), pass);
     case fault_kind::broker_delayed:
     case fault_kind::database_delayed:
-      return lasting(
-          f, [&] { gate.delay(any_direction(f.luck), moment(20 + f.luck / 3 % 500)); }, pass);
+      return lasting(f, at_each([&](auto& gate) {
+                       gate.delay(any_direction(f.luck), moment(20 + f.luck / 3 % 500));
+                     }),
+                     pass);
     case fault_kind::broker_trickles:
     case fault_kind::database_trickles:
-      return lasting(
-          f, [&] { gate.trickle(any_direction(f.luck), 500 + f.luck / 3 % 20'000); }, pass);
+      return lasting(f, at_each([&](auto& gate) {
+                       gate.trickle(any_direction(f.luck), 500 + f.luck / 3 % 20'000);
+                     }),
+                     pass);
     default:
-      return gate.reset();
+      return at_each([](auto& gate) { gate.reset(); })();
+  }
+}
+
+// A node that the seed chooses. The next fault comes when it serves again.
+void director::on_nodes(const fault& f) {
+  tests::rabbitmq_cluster& brokers = *stage_.cluster();
+  const int node = static_cast<int>(f.luck % tests::rabbitmq_cluster::nodes);
+  const auto mend = [&] { brokers.mend(node); };
+  switch (f.kind) {
+    case fault_kind::node_stopped:
+      return lasting(
+          f, [&] { brokers.stop(node); }, mend);
+    case fault_kind::node_killed:
+      return lasting(
+          f, [&] { brokers.kill(node); }, mend);
+    case fault_kind::node_drained:
+      return lasting(
+          f, [&] { brokers.drain(node); }, mend);
+    case fault_kind::node_cut_off:
+      return lasting(
+          f, [&] { brokers.isolate(node); }, mend);
+    default:  // leaders_moved
+      return brokers.move_leaders(node);
   }
 }
 
@@ -149,7 +178,7 @@ void director::on_broker(const fault& f) {
           f.kind == fault_kind::queue_deleted ? deleted_queue : deleted_quorum_queue;
       return lasting(
           f, [&] { stage_.probe().delete_queue(queue); },
-          [&] { declare([&](auto& broker) { declare_queue(broker, queue); }); });
+          [&] { declare([&](auto& broker) { declare_queue(broker, queue, false); }); });
     }
     case fault_kind::binding_removed:
       return lasting(
@@ -189,6 +218,9 @@ void director::on_database(const fault& f) {
           f, [] { shared_postgres().kill(); }, start);
     case fault_kind::backends_terminated:
       return stage_.terminate_backends();
+    case fault_kind::database_promoted:
+      return lasting(
+          f, [&] { stage_.standby()->fail_over(); }, [&] { stage_.standby()->rejoin(); });
     default: {  // table_locked
       pqxx::connection connection(stage_.database_url());
       pqxx::work tx(connection);
@@ -208,6 +240,13 @@ void director::on_sidecars(const fault& f) {
     case fault_kind::sidecar_frozen:
       return lasting(
           f, [&] { relays_.freeze(which); }, [&] { relays_.thaw(which); });
+    case fault_kind::sidecars_replaced_in_turn:
+      for (std::size_t i = 0; i < relays_.count(); ++i) {
+        relays_.stop(i);
+        relays_.start(i);
+        clock_.pause(f.lasts);
+      }
+      return;
     default:  // sidecar_replaced
       return lasting(
           f, [&] { relays_.stop(which); }, [&] { relays_.start(which); });
@@ -227,13 +266,21 @@ std::size_t director::allowance(fault_kind kind) const {
       return 0;
     case fault_kind::broker_restarted:
     case fault_kind::broker_killed:
+    case fault_kind::node_stopped:
+    case fault_kind::node_killed:
+    case fault_kind::node_drained:
+    case fault_kind::node_cut_off:
+    case fault_kind::leaders_moved:
       return 2 * limits_.in_flight + unacked;
+    case fault_kind::sidecars_replaced_in_turn:  // cleanly, unless a server is away
+      return relays_.count() * (limits_.held + limits_.in_flight);
     case fault_kind::exchange_deleted:
       return 4 * limits_.in_flight;
     case fault_kind::permission_removed:
       return 20 * limits_.in_flight;
     case fault_kind::database_stopped_immediately:
     case fault_kind::database_killed:
+    case fault_kind::database_promoted:
       return limits_.held + limits_.in_flight + marks_of_last_second;
     default:
       return track_of(kind) == track::network && kind < fault_kind::database_refused

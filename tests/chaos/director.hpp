@@ -23,7 +23,7 @@ class director {
            std::function<void(const std::string&)> say);
 
   // Returns when the timeline is over and everything is mended.
-  void play(moment length, std::uint64_t seed);
+  void play(moment length, std::uint64_t seed, profile run);
 
   const std::vector<incident>& incidents() const { return incidents_; }
   // Faults that could not be staged, with the reason.
@@ -36,6 +36,7 @@ class director {
 
   void on_network(const fault& f);
   void on_broker(const fault& f);
+  void on_nodes(const fault& f);
   void on_database(const fault& f);
   void on_sidecars(const fault& f);
 

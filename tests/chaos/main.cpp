@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <random>
 #include <string>
 #include <vector>
@@ -15,6 +16,12 @@ int main(int argc, char** argv) {
   chaos::run_options chosen;
   chosen.seed = std::random_device()();
   CLI::App app{"Writers, sidecars and consumers, while everything between them fails."};
+  app.add_option(
+         "--profile", chosen.where,
+         "single: one broker, one database. cluster: three brokers and quorum queues, and a "
+         "database with a synchronous stand-by")
+      ->transform(CLI::CheckedTransformer(std::map<std::string, chaos::profile>{
+          {"single", chaos::profile::single}, {"cluster", chaos::profile::cluster}}));
   app.add_option("--minutes", chosen.minutes, "How long faults go on")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

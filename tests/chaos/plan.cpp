@@ -5,11 +5,14 @@
 namespace outboxd::chaos {
 namespace {
 
+enum class where { both, single, cluster };
+
 struct description {
   std::string_view name;
   track on;
   // How long it lasts, in milliseconds. 0: it is over at once.
   int shortest, longest;
+  where in = where::both;
 };
 
 // In the order of fault_kind.
@@ -26,24 +29,31 @@ constexpr std::array<description, fault_kinds> descriptions{{
     {"database delayed", track::network, 1000, 8000},
     {"database trickles", track::network, 1000, 8000},
     {"database reset", track::network, 0, 0},
-    {"broker restarted", track::broker, 0, 3000},
-    {"broker killed", track::broker, 0, 3000},
+    {"broker restarted", track::broker, 0, 3000, where::single},
+    {"broker killed", track::broker, 0, 3000, where::single},
     {"memory alarm", track::broker, 1000, 8000},
     {"connections closed", track::broker, 0, 0},
-    {"queue deleted", track::broker, 0, 5000},
-    {"quorum queue deleted", track::broker, 0, 5000},
+    {"queue deleted", track::broker, 0, 5000, where::single},
+    {"quorum queue deleted", track::broker, 0, 5000, where::single},
     {"binding removed", track::broker, 1000, 6000},
     {"exchange deleted", track::broker, 1000, 6000},
     {"permission removed", track::broker, 1000, 6000},
     {"queue full", track::broker, 1000, 8000},
-    {"database restarted", track::database, 0, 3000},
-    {"database stopped immediately", track::database, 0, 5000},
-    {"database killed", track::database, 0, 5000},
+    {"database restarted", track::database, 0, 3000, where::single},
+    {"database stopped immediately", track::database, 0, 5000, where::single},
+    {"database killed", track::database, 0, 5000, where::single},
     {"backends terminated", track::database, 0, 0},
     {"table locked", track::database, 200, 4000},
     {"sidecar killed", track::sidecars, 0, 2000},
     {"sidecar frozen", track::sidecars, 1000, 15000},
     {"sidecar replaced", track::sidecars, 0, 2000},
+    {"node stopped", track::broker, 0, 3000, where::cluster},
+    {"node killed", track::broker, 0, 3000, where::cluster},
+    {"node drained", track::broker, 1000, 6000, where::cluster},
+    {"node cut off", track::broker, 1000, 6000, where::cluster},
+    {"leaders moved", track::broker, 0, 0, where::cluster},
+    {"database promoted", track::database, 0, 2000, where::cluster},
+    {"sidecars replaced in turn", track::sidecars, 0, 500, where::cluster},
 }};
 
 const description& of(fault_kind kind) {
@@ -68,6 +78,10 @@ constexpr int longest_pause(track on) {
 
 }  // namespace
 
+std::string to_string(profile run) {
+  return run == profile::cluster ? "cluster" : "single";
+}
+
 std::string_view to_string(fault_kind kind) {
   return of(kind).name;
 }
@@ -76,7 +90,12 @@ track track_of(fault_kind kind) {
   return of(kind).on;
 }
 
-std::vector<fault> plan(track on, moment length, std::uint64_t seed) {
+bool belongs_to(fault_kind kind, profile run) {
+  const where in = of(kind).in;
+  return in == where::both || (in == where::cluster) == (run == profile::cluster);
+}
+
+std::vector<fault> plan(track on, moment length, std::uint64_t seed, profile run) {
   luck chance(seed, static_cast<std::uint64_t>(on));
   std::vector<fault> all;
   std::vector<fault_kind> bag;
@@ -85,7 +104,7 @@ std::vector<fault> plan(track on, moment length, std::uint64_t seed) {
     if (bag.empty()) {
       for (std::size_t i = 0; i < fault_kinds; ++i) {
         const auto kind = static_cast<fault_kind>(i);
-        if (track_of(kind) == on) bag.push_back(kind);
+        if (track_of(kind) == on && belongs_to(kind, run)) bag.push_back(kind);
       }
       chance.shuffle(bag);
     }

@@ -7,6 +7,9 @@
 
 namespace outboxd::chaos {
 
+// single: one broker, one database. cluster: three brokers, a database with a synchronous stand-by.
+enum class profile { single, cluster };
+
 enum class track { network, broker, database, sidecars };
 constexpr std::size_t tracks = 4;
 
@@ -44,12 +47,22 @@ enum class fault_kind {
   // sidecars
   sidecar_killed,
   sidecar_frozen,
-  sidecar_replaced
+  sidecar_replaced,
+  // the same tracks, in a cluster
+  node_stopped,
+  node_killed,
+  node_drained,
+  node_cut_off,
+  leaders_moved,
+  database_promoted,
+  sidecars_replaced_in_turn
 };
-constexpr std::size_t fault_kinds = 30;
+constexpr std::size_t fault_kinds = 37;
 
+std::string to_string(profile run);
 std::string_view to_string(fault_kind kind);
 track track_of(fault_kind kind);
+bool belongs_to(fault_kind kind, profile run);
 
 struct fault {
   fault_kind kind = fault_kind::broker_refused;
@@ -59,6 +72,6 @@ struct fault {
 };
 
 // Of one track, in order of time: every kind of it once in a random order before any comes again.
-std::vector<fault> plan(track on, moment length, std::uint64_t seed);
+std::vector<fault> plan(track on, moment length, std::uint64_t seed, profile run = profile::single);
 
 }  // namespace outboxd::chaos

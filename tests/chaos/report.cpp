@@ -66,7 +66,7 @@ std::string table(const summary& of) {
     for (const std::string& example : b.examples) out << "      " << example << '\n';
   }
   for (const std::string& why : of.unstaged) out << "  not staged: " << why << '\n';
-  out << "\nseed " << of.seed << ", " << of.minutes
+  out << "\nprofile " << to_string(of.where) << ", seed " << of.seed << ", " << of.minutes
       << " minutes: " << (of.passed() ? "every promise held." : "FAILED.") << '\n';
   return out.str();
 }
@@ -81,6 +81,7 @@ std::string json(const summary& of) {
                                                   {"examples", js::value_from(b.examples)}};
   }
   const js::value all = {
+      {"profile", to_string(of.where)},
       {"seed", of.seed},
       {"minutes", of.minutes},
       {"passed", of.passed()},

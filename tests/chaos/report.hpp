@@ -2,11 +2,13 @@
 #pragma once
 
 #include "tests/chaos/checker.hpp"
+#include "tests/chaos/plan.hpp"
 #include "tests/chaos/replicas.hpp"
 
 namespace outboxd::chaos {
 
 struct summary {
+  profile where = profile::single;
   std::uint64_t seed = 0;
   double minutes = 0;  // with faults
   tests::sidecar::settings settings = {};

@@ -108,15 +108,16 @@ summary run(const run_options& chosen) {
   fs::create_directories(chosen.output);
   const moment length{static_cast<std::int64_t>(chosen.minutes * 60'000)};
 
-  tell("seed " + std::to_string(chosen.seed) + "; starting the servers");
-  stage servers;
+  tell("seed " + std::to_string(chosen.seed) + "; starting the servers of profile " +
+       to_string(chosen.where));
+  stage servers(chosen.where);
   tell("starting " + std::to_string(chosen.replicas) + " sidecars");
   const auto settings = sidecar_settings(chosen);
   replicas relays(chosen.replicas, servers.gated_database_url(), servers.gated_amqp_url(), settings,
                   chosen.output);
 
   timeline run_clock;
-  consumers readers(servers.amqp_url(), queues(), run_clock);
+  consumers readers(servers.amqp_urls(), queues(), run_clock);
   writers services({.database_url = servers.database_url(),
                     .seed = chosen.seed,
                     .count = chosen.writers,
@@ -125,7 +126,7 @@ summary run(const run_options& chosen) {
                                .over_our_limit = most_bytes + 1}},
                    run_clock);
   director faults(servers, relays, readers, run_clock, limits, tell);
-  std::thread playing([&] { faults.play(length, chosen.seed); });
+  std::thread playing([&] { faults.play(length, chosen.seed, chosen.where); });
   while (run_clock.now() < length) {
     run_clock.pause(std::min(moment(10'000), length - run_clock.now()));
     tell(std::to_string(services.rows()) + " rows written, " + std::to_string(readers.received()) +
@@ -134,7 +135,8 @@ summary run(const run_options& chosen) {
   run_clock.end();
   playing.join();
 
-  summary result{.seed = chosen.seed, .minutes = chosen.minutes, .settings = settings};
+  summary result{
+      .where = chosen.where, .seed = chosen.seed, .minutes = chosen.minutes, .settings = settings};
   const auto order = settings.find("OUTBOX_ORDERING");
   facts found{.keeps_sent = settings.at("OUTBOX_RETENTION") != "0s",
               .keeps_order = order == settings.end() || order->second != "pipelined",

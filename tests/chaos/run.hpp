@@ -6,6 +6,7 @@
 namespace outboxd::chaos {
 
 struct run_options {
+  profile where = profile::single;
   std::uint64_t seed = 0;
   double minutes = 2;
   std::size_t replicas = 3;

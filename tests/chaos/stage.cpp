@@ -19,57 +19,117 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text.replace(text.find(what), what.size(), by);
 }
 
-std::string port(int number) {
-  return ":" + std::to_string(number) + "/";
+int port_in(const std::string& url) {
+  return std::stoi(url.substr(url.rfind(':') + 1));
 }
 
-// Now for connections to come, and in a file for the broker's next life.
-void limit_messages(std::size_t bytes) {
-  std::ofstream(tests::scratch_directory() / "rabbitmq/conf.d/10-chaos.conf")
-      << "max_message_size = " << bytes << "\n";
-  shared_rabbitmq().ctl(
-      {"eval", "application:set_env(rabbit, max_message_size, " + std::to_string(bytes) + ")."});
+std::unique_ptr<tests::rabbitmq_cluster> three_brokers(profile run) {
+  if (run == profile::single) return nullptr;
+  return std::make_unique<tests::rabbitmq_cluster>();
 }
 
 }  // namespace
 
-stage::stage() : database_((tests::start_shared_servers(), "outbox")) {
+stage::stage(profile run) : cluster_(three_brokers(run)), database_("outbox") {
   database_url_ = database_.url();
-  amqp_url_ = shared_rabbitmq().url("/");
+  std::vector<int> database_ports{shared_postgres().port()};
+  if (cluster_) {
+    standby_ = std::make_unique<tests::postgres_standby>(true);
+    database_ports.push_back(standby_->port());
+    const std::string name = database_url_.substr(database_url_.rfind('/') + 1);
+    database_url_ = standby_->uri_of_both(name) + "?target_session_attrs=read-write";
+    for (int node = 0; node < nodes(); ++node) amqp_urls_.push_back(cluster_->url(node));
+  } else {
+    amqp_urls_.push_back(shared_rabbitmq().url("/"));
+  }
   limit_messages(brokers_limit);
-  shared_rabbitmq().ctl({"add_user", user, user});
+  ctl({"add_user", user, user});
   allow_writing(".*");
-  tests::amqp_probe declaring = probe();
-  declare_everything(declaring);
+  declare_everything();
   sync_declarations();
+  build_gates(database_ports);
+}
 
-  broker_gate_ = std::make_unique<tests::tcp_gate>(shared_rabbitmq().port());
-  database_gate_ = std::make_unique<tests::tcp_gate>(shared_postgres().port());
-  gated_database_url_ =
-      replaced(database_url_, port(shared_postgres().port()), port(database_gate_->port()));
-  gated_amqp_url_ = std::string("amqp://") + user + ":" + user + "@127.0.0.1" +
-                    port(broker_gate_->port()) + "%2f";
+void stage::build_gates(const std::vector<int>& database_ports) {
+  gated_database_url_ = database_url_;
+  for (const int server : database_ports) {
+    const auto& gate = database_gates_.emplace_back(std::make_unique<tests::tcp_gate>(server));
+    gated_database_url_ = replaced(gated_database_url_, ":" + std::to_string(server),
+                                   ":" + std::to_string(gate->port()));
+  }
+  for (const std::string& url : amqp_urls_) {
+    const auto& gate = broker_gates_.emplace_back(std::make_unique<tests::tcp_gate>(port_in(url)));
+    gated_amqp_url_ += (gated_amqp_url_.empty() ? "" : ",") + std::string("amqp://") + user + ":" +
+                       user + "@127.0.0.1:" + std::to_string(gate->port()) + "/%2f";
+  }
+}
+
+std::vector<tests::tcp_gate*> stage::all(const gates& of) {
+  std::vector<tests::tcp_gate*> each;
+  for (const auto& gate : of) each.push_back(gate.get());
+  return each;
+}
+
+std::string stage::ctl(int node, const std::vector<std::string>& arguments) const {
+  return cluster_ ? cluster_->ctl(node, arguments) : shared_rabbitmq().ctl(arguments);
+}
+
+// Now for connections to come, and in a file for the broker's next life.
+void stage::limit_messages(std::size_t bytes) {
+  for (int node = 0; node < nodes(); ++node) {
+    const auto home = cluster_ ? cluster_->directory(node) : tests::scratch_directory().string();
+    std::ofstream(home + "/rabbitmq/conf.d/10-chaos.conf")
+        << "max_message_size = " << bytes << "\n";
+    ctl(node,
+        {"eval", "application:set_env(rabbit, max_message_size, " + std::to_string(bytes) + ")."});
+  }
+}
+
+void stage::start_everything() {
+  if (!cluster_) {
+    shared_postgres().start();
+    shared_rabbitmq().start();
+    return;
+  }
+  standby_->rejoin();
+  for (int node = 0; node < nodes(); ++node) cluster_->mend(node);
+}
+
+void stage::declare_everything() {
+  tests::amqp_probe declaring = probe();
+  chaos::declare_everything(declaring, cluster_ != nullptr);
+}
+
+tests::amqp_probe stage::probe() const {
+  for (std::size_t i = 0; i + 1 < amqp_urls_.size(); ++i) {
+    try {
+      return tests::amqp_probe(amqp_urls_[i]);
+    } catch (const tests::amqp_error&) {
+      // The next one may answer.
+    }
+  }
+  return tests::amqp_probe(amqp_urls_.back());
 }
 
 void stage::sync_declarations() {
-  shared_rabbitmq().ctl({"eval", "mnesia:sync_log(), [dets:sync(T) || T <- dets:all()]."});
+  for (int node = 0; node < nodes(); ++node)
+    ctl(node, {"eval", "mnesia:sync_log(), [dets:sync(T) || T <- dets:all()]."});
 }
 
 void stage::set_alarm(bool on) {
-  shared_rabbitmq().ctl({"set_vm_memory_high_watermark", on ? "0.00000001" : "0.4"});
+  ctl({"set_vm_memory_high_watermark", on ? "0.00000001" : "0.4"});
 }
 
 void stage::allow_writing(const std::string& pattern) {
-  shared_rabbitmq().ctl({"set_permissions", "-p", "/", user, ".*", pattern, ".*"});
+  ctl({"set_permissions", "-p", "/", user, ".*", pattern, ".*"});
 }
 
 void stage::close_connections() {
-  shared_rabbitmq().ctl({"close_all_user_connections", user, "chaos"});
+  ctl({"close_all_user_connections", user, "chaos"});
 }
 
 std::size_t stage::queued() const {
-  std::istringstream counts(
-      shared_rabbitmq().ctl({"list_queues", "-p", "/", "messages", "--no-table-headers"}));
+  std::istringstream counts(ctl({"list_queues", "-p", "/", "messages", "--no-table-headers"}));
   std::size_t all = 0;
   for (std::size_t n = 0; counts >> n;) all += n;
   return all;

@@ -7,9 +7,12 @@
 #include <memory>
 #include <string>
 
+#include "tests/chaos/plan.hpp"
 #include "tests/chaos/topology.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/outbox_database.hpp"
+#include "tests/support/rabbitmq_cluster.hpp"
+#include "tests/support/servers.hpp"
 #include "tests/support/tcp_gate.hpp"
 
 namespace outboxd::chaos {
@@ -18,19 +21,30 @@ class stage {
  public:
   static constexpr std::size_t brokers_limit = 1'500'000;  // bytes of a body
 
-  // Starts and fills the servers: half a minute.
-  stage();
+  // Starts and fills the servers: half a minute, or a whole one.
+  explicit stage(profile run);
 
-  // Directly, for writers and consumers; through the gates, for sidecars.
+  // Directly, for writers and consumers; through the gates, for sidecars. With several servers, the
+  // database's URL finds the one that takes writes.
   const std::string& database_url() const { return database_url_; }
-  const std::string& amqp_url() const { return amqp_url_; }
+  const std::vector<std::string>& amqp_urls() const { return amqp_urls_; }
   const std::string& gated_database_url() const { return gated_database_url_; }
   const std::string& gated_amqp_url() const { return gated_amqp_url_; }
 
-  tests::tcp_gate& broker_gate() { return *broker_gate_; }
-  tests::tcp_gate& database_gate() { return *database_gate_; }
+  // One before each server.
+  std::vector<tests::tcp_gate*> broker_gates() const { return all(broker_gates_); }
+  std::vector<tests::tcp_gate*> database_gates() const { return all(database_gates_); }
 
-  tests::amqp_probe probe() const { return tests::amqp_probe(amqp_url_); }
+  // Null in a run of one broker and one database.
+  tests::rabbitmq_cluster* cluster() { return cluster_.get(); }
+  tests::postgres_standby* standby() { return standby_.get(); }
+
+  // All servers run, and the stand-by follows.
+  void start_everything();
+  void declare_everything();
+
+  // At any broker that answers.
+  tests::amqp_probe probe() const;
   // What was declared just now survives a kill -9 from here on; else RabbitMQ 3.10 may forget it.
   void sync_declarations();
   void set_alarm(bool on);
@@ -45,9 +59,21 @@ class stage {
   void terminate_backends();
 
  private:
+  using gates = std::vector<std::unique_ptr<tests::tcp_gate>>;
+  static std::vector<tests::tcp_gate*> all(const gates& of);
+
+  std::string ctl(int node, const std::vector<std::string>& arguments) const;
+  std::string ctl(const std::vector<std::string>& arguments) const { return ctl(0, arguments); }
+  int nodes() const { return cluster_ ? tests::rabbitmq_cluster::nodes : 1; }
+  void limit_messages(std::size_t bytes);
+  void build_gates(const std::vector<int>& database_ports);
+
+  std::unique_ptr<tests::rabbitmq_cluster> cluster_;
   tests::outbox_database database_;
-  std::string database_url_, amqp_url_, gated_database_url_, gated_amqp_url_;
-  std::unique_ptr<tests::tcp_gate> broker_gate_, database_gate_;
+  std::unique_ptr<tests::postgres_standby> standby_;
+  std::vector<std::string> amqp_urls_;
+  std::string database_url_, gated_database_url_, gated_amqp_url_;
+  gates broker_gates_, database_gates_;
 };
 
 }  // namespace outboxd::chaos

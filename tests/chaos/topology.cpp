@@ -73,17 +73,17 @@ const binding& deletable_binding() {
   return *std::ranges::find(removable_bindings(), "chaos.direct", &binding::exchange);
 }
 
-void declare_everything(tests::amqp_probe& on) {
+void declare_everything(tests::amqp_probe& on, bool replicated) {
   for (const auto& [name, type] : exchange_types()) on.declare_exchange(name, type);
-  for (const std::string& queue : queues()) declare_queue(on, queue);
+  for (const std::string& queue : queues()) declare_queue(on, queue, replicated);
   for (const auto* bindings : {&removable_bindings(), &fanout_bindings()}) {
     for (const binding& b : *bindings) bind(on, b);
   }
 }
 
-void declare_queue(tests::amqp_probe& on, const std::string& name) {
+void declare_queue(tests::amqp_probe& on, const std::string& name, bool replicated) {
   amqp_table arguments;
-  if (name == "quorum" || name == deleted_quorum_queue)
+  if (replicated || name == "quorum" || name == deleted_quorum_queue)
     arguments["x-queue-type"] = amqp_value::text("quorum");
   if (name == full_queue) {
     arguments["x-max-length"] = amqp_value::int64(20);

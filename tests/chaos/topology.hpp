@@ -38,8 +38,9 @@ inline const std::string full_queue = "full";
 inline const std::string missing_exchange = "chaos.missing";
 inline const std::string headers_exchange = "chaos.headers";
 
-void declare_everything(tests::amqp_probe& on);
-void declare_queue(tests::amqp_probe& on, const std::string& name);
+// replicated: all queues are quorum queues, as in a cluster that is to lose none.
+void declare_everything(tests::amqp_probe& on, bool replicated);
+void declare_queue(tests::amqp_probe& on, const std::string& name, bool replicated);
 void bind(tests::amqp_probe& on, const binding& what);
 void unbind(tests::amqp_probe& on, const binding& what);
 // The exchange of the binding, with the binding.

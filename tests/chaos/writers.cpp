@@ -14,7 +14,8 @@ constexpr const char* application = "chaos-writer";
 constexpr double rows_per_transaction = 7;  // on average
 
 std::string connection_string(const std::string& url) {
-  return url + "?connect_timeout=5&application_name=" + application;
+  const char* sign = url.find('?') == std::string::npos ? "?" : "&";
+  return url + sign + "connect_timeout=5&application_name=" + application;
 }
 
 // Now and then many at once, so that the window is full and a backlog waits.

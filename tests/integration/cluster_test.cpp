@@ -8,6 +8,7 @@
 #include "tests/support/eventually.hpp"
 #include "tests/support/outbox_database.hpp"
 #include "tests/support/rabbitmq_cluster.hpp"
+#include "tests/support/scale.hpp"
 #include "tests/support/sidecar.hpp"
 #include "tests/support/traffic.hpp"
 
@@ -82,23 +83,33 @@ TEST_F(cluster, a_node_that_is_dead_from_the_start_is_passed_over) {
   expect_everything_delivered(0);
 }
 
+// Of three nodes two, one after the other; at full scale each of them, five times.
 TEST_F(cluster, each_node_may_stop_or_die) {
   start_relay();
-  for (int node = 0; node < rabbitmq_cluster::nodes; ++node) {
-    brokers().stop(node);
-    expect_progress("node " + std::to_string(node) + " stopped");
-    brokers().start(node);
-    expect_progress("node " + std::to_string(node) + " came back");
-    brokers().kill(node);
-    expect_progress("node " + std::to_string(node) + " was killed");
-    brokers().start(node);
+  const int rounds = scaled(1, 5);
+  const auto stops = [](int node) { return full_scale() || node == 0; };
+  const auto dies = [](int node) { return full_scale() || node == 1; };
+  for (int n = 0; n < rounds * rabbitmq_cluster::nodes; ++n) {
+    const int node = n % rabbitmq_cluster::nodes;
+    if (stops(node)) {
+      brokers().stop(node);
+      expect_progress("node " + std::to_string(node) + " stopped");
+      brokers().start(node);
+      expect_progress("node " + std::to_string(node) + " came back");
+    }
+    if (dies(node)) {
+      brokers().kill(node);
+      expect_progress("node " + std::to_string(node) + " was killed");
+      brokers().start(node);
+    }
   }
   expect_everything_delivered(0);
 }
 
 TEST_F(cluster, the_queues_leader_may_move) {
   start_relay();
-  for (int move = 0; move < 6; ++move) {
+  const int moves = scaled(3, 20);
+  for (int move = 0; move < moves; ++move) {
     brokers().move_leader("q", move % rabbitmq_cluster::nodes);
     expect_progress("the leader moved");
   }

@@ -84,6 +84,13 @@ void rabbitmq_cluster::move_leader(const std::string& queue, int to) const {
     throw std::runtime_error(name(to) + " does not come to lead " + queue);
 }
 
+void rabbitmq_cluster::move_leaders(int to) const {
+  eval(to,
+       "[begin {Name, _} = amqqueue:get_pid(Q),"
+       " ra:transfer_leadership(amqqueue:get_pid(Q), {Name, node()}) end"
+       " || Q <- rabbit_amqqueue:list(), amqqueue:is_quorum(Q)].");
+}
+
 void rabbitmq_cluster::stop(int node) {
   servers_sh("rabbitmq-stop", directory(node));
 }
@@ -124,6 +131,14 @@ void rabbitmq_cluster::heal(int node) const {
     if (other != node) mend += "erlang:set_cookie('" + name(other) + "', erlang:get_cookie()), ";
   }
   eval(node, mend + "ok.");
+}
+
+void rabbitmq_cluster::mend(int node) {
+  start(node);
+  heal(node);
+  revive(node);
+  if (!eventually(60s, [&] { return serves(node); }))
+    throw std::runtime_error(name(node) + " does not serve again");
 }
 
 bool rabbitmq_cluster::serves(int node) const {

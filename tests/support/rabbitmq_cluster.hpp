@@ -28,6 +28,8 @@ class rabbitmq_cluster {
   int leader_of(const std::string& queue, int asked) const;
   // Lets that node lead the queue.
   void move_leader(const std::string& queue, int to) const;
+  // The same for all queues, as far as they can; not waited for.
+  void move_leaders(int to) const;
 
   void stop(int node);
   void kill(int node);
@@ -41,9 +43,13 @@ class rabbitmq_cluster {
   void isolate(int node) const;
   void heal(int node) const;
   bool serves(int node) const;
+  // Whatever was done to it is undone; returns when it serves.
+  void mend(int node);
+
+  // Its own, as servers.sh knows it.
+  std::string directory(int node) const;
 
  private:
-  std::string directory(int node) const;
   std::string eval(int node, const std::string& erlang) const;
 
   std::array<std::string, nodes> urls_;

@@ -11,10 +11,20 @@
 namespace outboxd::tests {
 namespace {
 
-std::string servers_sh(const std::string& verb, const std::vector<std::string>& arguments = {}) {
-  command what{{servers_script(), verb, scratch_directory().string()}};
+std::string servers_sh_in(const std::string& directory, const std::string& verb,
+                          const std::vector<std::string>& arguments = {}) {
+  command what{{servers_script(), verb, directory}};
   what.argv.insert(what.argv.end(), arguments.begin(), arguments.end());
   return run(what);
+}
+
+std::string servers_sh(const std::string& verb, const std::vector<std::string>& arguments = {}) {
+  return servers_sh_in(scratch_directory().string(), verb, arguments);
+}
+
+void ask_server(const std::string& sql) {
+  pqxx::connection connection(shared_postgres().uri("postgres"));
+  pqxx::nontransaction(connection).exec(sql);
 }
 
 // "scheme://user:password@host:port/anything\n" up to and with the last slash.
@@ -54,10 +64,15 @@ void postgres_server::start() {
   servers_sh("postgres-start");
 }
 
-postgres_standby::postgres_standby() {
-  shared_postgres();
-  directory_ = (scratch_directory() / "standby").string();
-  port_ = port_of(run({{servers_script(), "postgres-join", directory_}}));
+// The setting is copied with everything else, and so holds for whoever comes to lead.
+postgres_standby::postgres_standby(bool synchronous) {
+  if (synchronous) ask_server("ALTER SYSTEM SET synchronous_standby_names = '*'");
+  port_ = port_of(servers_sh_in(directory_of(1), "postgres-join"));
+  if (synchronous) ask_server("SELECT pg_reload_conf()");
+}
+
+std::string postgres_standby::directory_of(int server) const {
+  return server == 0 ? scratch_directory().string() : (scratch_directory() / "standby").string();
 }
 
 std::string postgres_standby::uri_of_both(const std::string& database) const {
@@ -66,7 +81,20 @@ std::string postgres_standby::uri_of_both(const std::string& database) const {
 }
 
 void postgres_standby::promote() {
-  run({{servers_script(), "postgres-promote", directory_}});
+  servers_sh_in(directory_of(1 - primary_), "postgres-promote");
+  primary_ = 1 - primary_;
+}
+
+void postgres_standby::fail_over() {
+  alone_ = true;
+  servers_sh_in(directory_of(primary_), "postgres-kill");
+  promote();
+}
+
+void postgres_standby::rejoin() {
+  if (!alone_) return;
+  servers_sh_in(directory_of(1 - primary_), "postgres-join", {directory_of(primary_)});
+  alone_ = false;
 }
 
 pgbouncer::pgbouncer() {

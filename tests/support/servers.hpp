@@ -35,15 +35,26 @@ class postgres_server {
 // A streaming stand-by of shared_postgres(), from construction on.
 class postgres_standby {
  public:
-  postgres_standby();
+  // synchronous: what is committed is on both, and nothing commits while there is only one.
+  explicit postgres_standby(bool synchronous = false);
 
-  // libpq URI of the superuser, with both servers: whichever takes writes is used.
+  int port() const { return port_; }
+  // libpq URI of the superuser, with both servers.
   std::string uri_of_both(const std::string& database) const;
+
   void promote();
 
+  // The server that takes writes is killed and the other one promoted,
+  void fail_over();
+  // and the killed one becomes a stand-by of the other.
+  void rejoin();
+
  private:
-  std::string directory_;
+  std::string directory_of(int server) const;
+
   int port_ = 0;
+  int primary_ = 0;  // 0: shared_postgres(), 1: the one that began as a stand-by
+  bool alone_ = false;
 };
 
 // In transaction mode, before shared_postgres().

@@ -14,8 +14,9 @@ usage: servers.sh VERB DIR …
   postgres-start DIR             start (again) and print the superuser's URI
   postgres-stop DIR [fast|immediate]
   postgres-kill DIR              kill -9 of every process of the server, all at once
-  postgres-join DIR/NODE         a streaming stand-by, NODE, of the server of DIR, which runs; prints its URI.
-                                 The other verbs of PostgreSQL take DIR/NODE as well.
+  postgres-join DIR/NODE [FROM]  a streaming stand-by, NODE, of the server of DIR, or of that in FROM, which
+                                 runs; prints its URI. Replaces what was in DIR/NODE; FROM/NODE may be DIR
+                                 too. The other verbs of PostgreSQL take DIR/NODE as well.
   postgres-promote DIR/NODE      the stand-by takes writes from now on
   pgbouncer-start DIR            a PgBouncer in transaction mode before that PostgreSQL; prints its URI
   rabbitmq-start DIR [management]  start (again) and print the URL of vhost /

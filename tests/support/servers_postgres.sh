@@ -36,16 +36,22 @@ log_lock_waits = on
 END
 }
 
-# Copies the data of the first server; streams from it from then on.
+# Copies the data of the first server, or of the one that is named; streams from it from then on. What
+# was in DIR before is gone, but for its port.
 postgres_join() {
-  local dir=$1 home=$1/postgres primary=${1%/*}/postgres
-  [[ -d $primary ]] || die "no PostgreSQL in ${1%/*} to copy"
-  make_home "$home"
-  as_server cp "$primary/password" "$home"
+  local dir=$1 home=$1/postgres primary=${2:-${1%/*}}/postgres
+  [[ -d $primary ]] || die "no PostgreSQL in ${2:-${1%/*}} to copy"
+  if [[ -d $home ]]; then
+    postgres_gone "$dir" || die "the PostgreSQL in $dir is running"
+    rm -rf "$home/data"
+  else
+    make_home "$home"
+    as_server cp "$primary/password" "$home"
+    free_port >"$home/port"
+  fi
   PGPASSWORD=$(<"$home/password") as_server "$(postgres_bin)/pg_basebackup" --pgdata="$home/data" \
     --host=127.0.0.1 --port="$(<"$primary/port")" --username=postgres --write-recovery-conf \
     --checkpoint=fast --no-sync >"$home/basebackup.log" 2>&1 || explain PostgreSQL "$home/basebackup.log"
-  free_port >"$home/port"
   postgres_start "$dir"
 }
 

@@ -12,10 +12,10 @@ namespace {
 using namespace std::chrono_literals;
 using testing::SizeIs;
 
-std::vector<fault> all_tracks(moment length, std::uint64_t seed) {
+std::vector<fault> all_tracks(moment length, std::uint64_t seed, profile run = profile::single) {
   std::vector<fault> all;
   for (std::size_t i = 0; i < tracks; ++i) {
-    const auto some = plan(static_cast<track>(i), length, seed);
+    const auto some = plan(static_cast<track>(i), length, seed, run);
     all.insert(all.end(), some.begin(), some.end());
   }
   return all;
@@ -42,7 +42,12 @@ TEST(chaos_plan, begins_in_the_same_way_however_long_it_is) {
 
 TEST(chaos_plan, uses_every_fault_before_it_repeats_one) {
   std::set<fault_kind> seen;
-  for (const fault& f : all_tracks(10min, 7)) seen.insert(f.kind);
+  for (const profile run : {profile::single, profile::cluster}) {
+    for (const fault& f : all_tracks(20min, 7, run)) {
+      EXPECT_TRUE(belongs_to(f.kind, run)) << to_string(f.kind);
+      seen.insert(f.kind);
+    }
+  }
   EXPECT_THAT(seen, SizeIs(fault_kinds));
   std::set<fault_kind> first_of_broker;
   const auto broker = plan(track::broker, 10min, 7);
