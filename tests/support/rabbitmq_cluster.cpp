@@ -56,6 +56,12 @@ std::string rabbitmq_cluster::eval(int node, const std::string& erlang) const {
 void rabbitmq_cluster::declare_quorum_queue(const std::string& queue) const {
   amqp_probe(url(0)).declare_queue(queue,
                                    {.arguments = {{"x-queue-type", amqp_value::text("quorum")}}});
+  sync_declarations();
+}
+
+void rabbitmq_cluster::sync_declarations() const {
+  for (int node = 0; node < nodes; ++node)
+    eval(node, "mnesia:sync_log(), [dets:sync(T) || T <- dets:all()].");
 }
 
 namespace {

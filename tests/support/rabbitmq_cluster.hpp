@@ -21,8 +21,10 @@ class rabbitmq_cluster {
   // As its peers call it: "outboxd@localhost".
   std::string name(int node) const;
   std::string ctl(int node, const std::vector<std::string>& arguments) const;
+  // What was declared just now survives a kill -9 from here on; else RabbitMQ 3.10 may forget it.
+  void sync_declarations() const;
 
-  // A durable quorum queue with a member on every node.
+  // A durable quorum queue with a member on every node, which a kill -9 of all of them leaves.
   void declare_quorum_queue(const std::string& queue) const;
   // The node that leads the queue, asked of a node that is up; -1: none does.
   int leader_of(const std::string& queue, int asked) const;
