@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
 #include <string>
 
 #include "tests/integration/publisher_driver.hpp"
@@ -83,6 +84,19 @@ TEST(publisher_over_tls, does_not_accept_a_certificate_for_another_name) {
   publisher_driver named(
       broker.url("cacertfile=" + ca.file() + "&server_name_indication=rabbit.example"));
   EXPECT_TRUE(named.start_and_open()) << named.log.text();
+}
+
+TEST(publisher_over_tls, reads_the_file_of_its_authority_again_for_every_attempt) {
+  const authority old_ca("old"), new_ca("new");
+  const std::filesystem::path trusted = scratch_directory() / "trusted.pem";
+  std::filesystem::copy_file(old_ca.file(), trusted);
+  scripted_broker broker(ack_one, new_ca.certify("localhost"));
+  publisher_driver p(broker.url("cacertfile=" + trusted.string()));
+  p.start();
+  ASSERT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
+  std::filesystem::copy_file(new_ca.file(), trusted,
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_TRUE(p.run_until([&] { return p.times_opened() > 0; })) << p.log.text();
 }
 
 TEST(publisher_over_tls, accepts_any_certificate_only_when_told_so) {

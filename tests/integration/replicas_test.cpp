@@ -129,6 +129,34 @@ TEST_F(replicas, killed_at_random_under_load_nothing_is_lost_or_out_of_order) {
   std::printf("%zu duplicates after %d kills\n", got.duplicates, kills);
 }
 
+// Its packets go nowhere and none comes back: to both servers it looks alive, and idle.
+TEST_F(replicas, a_leader_whose_host_vanishes_under_load_is_replaced) {
+  tcp_gate database(shared_postgres().port()), messages(shared_rabbitmq().port());
+  for (int n = 0; n < count; ++n) one(n).kill(SIGTERM);
+  for (int n = 0; n < count; ++n) one(n).wait(30s);
+  all[0] = std::make_unique<sidecar>(
+      through(database, shared_postgres().port(), db.url()),
+      through(messages, shared_rabbitmq().port(), amqp_url),
+      sidecar::settings{{"OUTBOX_INSTANCE_ID", "replica-0"}});
+  one(0).await_ready();
+  start_one(1);
+  start_one(2);
+  writers load(db.url(), 3);
+  await_progress();
+  database.stall(direction::both);
+  messages.stall(direction::both);
+  ASSERT_TRUE(eventually(30s, [&] {
+    return one(1).metric("outbox_leader") == 1 || one(2).metric("outbox_leader") == 1;
+  })) << one(1).log();
+  await_progress();
+  database.pass();
+  messages.pass();
+  ASSERT_TRUE(eventually(60s, [&] { return stands_by(0); })) << one(0).log();
+  expect_everything_delivered(one(1), &load);
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE attempts > 0"), 0);
+  EXPECT_LE(got.duplicates, window + unmarked);
+}
+
 // Longer than the server waits for it. It wakes up with rows that another has sent long ago.
 TEST_F(replicas, a_paused_leader_loses_the_lead_and_disturbs_nobody_when_it_wakes) {
   const int pauses = scaled(2, 10);

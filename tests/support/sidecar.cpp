@@ -28,7 +28,10 @@ sidecar::sidecar(const std::string& database_url, const std::string& amqp_url,
                     {"OUTBOX_POLL_INTERVAL", "1m"},
                     {"OUTBOX_RETRY_MIN", "50ms"},
                     {"OUTBOX_RETRY_MAX", "500ms"}}};
-  for (const auto& [name, value] : more) c.env[name] = value;
+  for (const auto& [name, value] : more) {
+    c.env[name] = value;
+    if (name.ends_with("_FILE")) c.env.erase(name.substr(0, name.size() - 5));
+  }
   process_ = std::make_unique<child_process>(c);
 }
 
