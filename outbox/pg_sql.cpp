@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "outbox/pg_sql_read_new.hpp"
+#include "outbox/pg_sql_writers.hpp"
 #include "outbox/schema.hpp"
 
 namespace outboxd::outbox {
@@ -358,6 +359,7 @@ store_statements::store_statements(const std::string& schema)
     : read(make("read", joined(read_sql, message_columns, read_source_sql), schema)),
       read_new(
           make("read_new", joined(read_new_sql, message_columns, read_new_source_sql), schema)),
+      writers(make("writers", writers_sql, schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),
       mark_sent(make("mark_sent", mark_sent_sql, schema)),

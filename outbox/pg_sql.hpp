@@ -18,6 +18,7 @@ struct store_statements {
 
   statement read;
   statement read_new;  // what has been written since, and nothing else
+  statement writers;   // who can still fill a gap
   statement load_bodies;
   statement load_failed;
   statement mark_sent;

@@ -17,6 +17,10 @@ namespace {
 
 constexpr std::size_t last_error_limit = 1000;  // bytes
 
+// Gaps are mostly filled within milliseconds; for the others a look at who still writes is enough now
+// and then.
+constexpr auto writers_interval = std::chrono::seconds(1);
+
 // How many pages of the table one call of purge() looks at, when they hold nothing that is old
 // enough.
 constexpr int purge_pages = 8;
@@ -66,6 +70,23 @@ std::size_t sure_to_fit(const read_request& request) {
   return std::min(request.inline_row_bytes,
                   request.inline_total_bytes / std::max<std::size_t>(1, rows));
 }
+
+// Of gaps that stay open, why: see pg_sql_writers.hpp.
+class writers_watch {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  // What transactions below this id may have left open is settled. 0: nothing is known.
+  std::uint64_t ended_below(session& db, const statement& sql, const read_request& request) {
+    const auto now = clock::now();
+    if (request.gaps.empty() || now < next_look_) return 0;
+    next_look_ = now + writers_interval;
+    return decode_transaction(db.run(sql));
+  }
+
+ private:
+  clock::time_point next_look_{};
+};
 
 read_answer run_read(session& db, const store_statements& sql, const read_request& request) {
   if (request.gaps.empty() && !request.below && request.max_delay.count() == 0) {
@@ -157,6 +178,8 @@ class pg_store::impl {
   const std::shared_ptr<const store_statements> sql_;
   // Where the next purge starts. Shared with the jobs: one may outlive us in the queue.
   const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
+  // Likewise, of the reading jobs.
+  const std::shared_ptr<writers_watch> writers_ = std::make_shared<writers_watch>();
   lane reading_;
   lane writing_;
 
@@ -214,8 +237,10 @@ std::vector<db_call> pg_store::calls() const {
 void pg_store::read(read_request request, handler<read_answer> done) {
   impl_->reading_.submit<read_answer>(
       "read",
-      [sql = impl_->sql_, request = std::move(request)](session& db) {
+      [sql = impl_->sql_, writers = impl_->writers_, request = std::move(request)](session& db) {
+        const std::uint64_t ended = writers->ended_below(db, sql->writers, request);  // first
         auto answer = run_read(db, *sql, request);
+        answer.snap.xmin = std::max(answer.snap.xmin, ended);
         load_larger_bodies(db, sql->load_bodies, request, answer);
         return answer;
       },

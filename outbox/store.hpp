@@ -46,7 +46,8 @@ struct scan {
 };
 
 // Of the statement that read the rows. xmin: every transaction below it has ended
-// (pg_current_snapshot, PostgreSQL docs, functions-info). next_xid: no transaction had this id or a
+// (pg_current_snapshot, PostgreSQL docs, functions-info), or is known not to be able to fill a gap
+// of the request. next_xid: no transaction had this id or a
 // higher one when the rows were read. It is not the snapshot's xmax, which is one above the last
 // *completed* transaction: running ones can be above that.
 struct snapshot {

@@ -74,6 +74,33 @@ class pg_store_test : public testing::Test {
     return ref;
   }
 
+  // An id that was drawn and is missing, seen by a store of its own: which looks at once at who may
+  // still fill it.
+  struct gap_of_one {
+    explicit gap_of_one(pg_store_test& test) : test_(test), store_(test.store()) {
+      const std::string draw = "SELECT nextval('\"outbox\".messages_id_seq')";
+      request_.frontier = std::stoll(test.db_.value(draw));
+      request_.gaps.push_back({request_.frontier + 1, std::stoll(test.db_.value(draw))});
+      const auto behind = test.insert(text_row("behind"));
+      bound = test.read(*store_, request_without_gaps()).value().snap.next_xid;
+      request_.frontier = behind.id;
+    }
+    outbox::snapshot seen_again() const { return test_.read(*store_, request_).value().snap; }
+
+    std::uint64_t bound = 0;
+
+   private:
+    outbox::read_request request_without_gaps() const {
+      auto request = request_;
+      request.gaps.clear();
+      return request;
+    }
+
+    pg_store_test& test_;
+    std::unique_ptr<outbox::pg_store> store_;
+    outbox::read_request request_ = everything();
+  };
+
   boost::asio::io_context context_;
   outbox_database db_;
   std::vector<std::string> operations;
@@ -286,6 +313,49 @@ TEST_F(pg_store_test, measuring_does_not_walk_over_what_was_sent_while_a_snapsho
   EXPECT_GE(visits(1), 5000);
   EXPECT_LT(visits(waiting.id), 10);
   snapshot.commit();
+}
+
+// A transaction that has an id holds every snapshot's xmin back, but it did not draw the missing one.
+TEST_F(pg_store_test, a_gap_is_settled_beside_an_old_transaction_that_has_not_drawn_its_id) {
+  pqxx::connection elsewhere(db_.url());
+  pqxx::work old(elsewhere);
+  old.exec("SELECT pg_current_xact_id()");
+  const gap_of_one gap(*this);
+  EXPECT_GE(gap.seen_again().xmin, gap.bound);
+}
+
+TEST_F(pg_store_test, a_gap_stays_open_as_long_as_somebody_may_fill_it) {
+  const auto expect_open = [&](const char* who) {
+    const gap_of_one gap(*this);
+    EXPECT_LT(gap.seen_again().xmin, gap.bound) << who;
+  };
+  pqxx::connection connection(db_.url());
+  {
+    pqxx::work tx(connection);
+    tx.exec("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '')");
+    expect_open("has written");
+  }
+  {
+    pqxx::work tx(connection);
+    tx.exec("SELECT pg_current_xact_id(), nextval('\"outbox\".messages_id_seq')");
+    expect_open("has drawn an id and written nothing");
+  }
+  {
+    pqxx::work tx(connection);
+    tx.exec("SAVEPOINT s");
+    tx.exec("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '')");
+    expect_open("has written in a subtransaction");
+  }
+  {
+    pqxx::nontransaction tx(connection);
+    tx.exec("BEGIN");
+    tx.exec("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('q', '')");
+    tx.exec("PREPARE TRANSACTION 'half'");
+    expect_open("has prepared");
+    tx.exec("ROLLBACK PREPARED 'half'");
+  }
+  const gap_of_one gap(*this);
+  EXPECT_GE(gap.seen_again().xmin, gap.bound) << "nobody is left";
 }
 
 TEST_F(pg_store_test, stop_answers_everything) {
