@@ -17,8 +17,8 @@ namespace {
 
 constexpr std::size_t last_error_limit = 1000;  // bytes
 
-// Gaps are mostly filled within milliseconds; for the others a look at who still writes is enough now
-// and then.
+// Gaps are mostly filled within milliseconds; for the others a look at who still writes is enough
+// now and then.
 constexpr auto writers_interval = std::chrono::seconds(1);
 
 // How many pages of the table one call of purge() looks at, when they hold nothing that is old

@@ -315,7 +315,8 @@ TEST_F(pg_store_test, measuring_does_not_walk_over_what_was_sent_while_a_snapsho
   snapshot.commit();
 }
 
-// A transaction that has an id holds every snapshot's xmin back, but it did not draw the missing one.
+// A transaction that has an id holds every snapshot's xmin back, but it did not draw the missing
+// one.
 TEST_F(pg_store_test, a_gap_is_settled_beside_an_old_transaction_that_has_not_drawn_its_id) {
   pqxx::connection elsewhere(db_.url());
   pqxx::work old(elsewhere);

@@ -71,10 +71,9 @@ TEST_F(rotation, passwords_may_change_under_load) {
     rotate();
     close_everything();
     const double before = relay->metric("outbox_messages_confirmed_total");
-    ASSERT_TRUE(eventually(30s, [&] {
-      return relay->metric("outbox_messages_confirmed_total") >= before + 100;
-    })) << relay->get("/readyz?verbose")
-        << relay->log();
+    ASSERT_TRUE(eventually(
+        30s, [&] { return relay->metric("outbox_messages_confirmed_total") >= before + 100; }))
+        << relay->get("/readyz?verbose") << relay->log();
   }
   EXPECT_GE(relay->metric("outbox_db_reconnects_total"), rotations);
   EXPECT_TRUE(relay->running());
