@@ -47,6 +47,13 @@ class replicas : public database_fault {
     ASSERT_TRUE(eventually(30s, [&] { return sent() >= before + 100; }));
   }
 
+  // Between two marks, while the writers went on: a figure, not a limit.
+  std::string longest_pause() {
+    return ask(
+        "SELECT round(1000 * max(extract(epoch FROM pause))) || ' ms' FROM (SELECT sent_at -"
+        " lag(sent_at) OVER (ORDER BY sent_at) AS pause FROM outbox.messages) AS sent");
+  }
+
   std::array<std::unique_ptr<sidecar>, count> all;
 };
 
@@ -108,6 +115,7 @@ TEST_F(replicas, restarted_in_turn_under_load_nothing_is_sent_twice) {
   await_progress();
   expect_everything_delivered(one(0), &load);
   EXPECT_EQ(got.duplicates, 0u);
+  std::printf("longest pause in delivery: %s\n", longest_pause().c_str());
 }
 
 TEST_F(replicas, killed_at_random_under_load_nothing_is_lost_or_out_of_order) {
@@ -126,7 +134,8 @@ TEST_F(replicas, killed_at_random_under_load_nothing_is_lost_or_out_of_order) {
   await_progress();
   expect_everything_delivered(one(0), &load);
   EXPECT_LE(got.duplicates, static_cast<std::size_t>(kills) * (window + unmarked));
-  std::printf("%zu duplicates after %d kills\n", got.duplicates, kills);
+  std::printf("%zu duplicates after %d kills, longest pause %s\n", got.duplicates, kills,
+              longest_pause().c_str());
 }
 
 // Its packets go nowhere and none comes back: to both servers it looks alive, and idle.
