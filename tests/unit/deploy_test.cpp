@@ -1,0 +1,77 @@
+// What is shipped beside the program agrees with it: the alerts, their tests and their runbook.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <regex>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+namespace outboxd::tests {
+namespace {
+
+using testing::Contains;
+using testing::ElementsAreArray;
+using testing::SizeIs;
+
+std::string content(const std::string& file) {
+  std::ifstream in(std::filesystem::path(OUTBOXD_SOURCE_DIR) / file);
+  if (!in) throw std::runtime_error("cannot read " + file);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// What the first group of the pattern matched, in the order of the text.
+std::vector<std::string> found(const std::string& text, const std::regex& pattern) {
+  return {std::sregex_token_iterator(text.begin(), text.end(), pattern, 1), {}};
+}
+
+std::string lower(std::string text) {
+  std::ranges::transform(text, text.begin(), [](unsigned char c) { return std::tolower(c); });
+  return text;
+}
+
+class alerts : public testing::Test {
+ protected:
+  const std::string rules = content("deploy/prometheus/outboxd.rules.yml");
+  const std::vector<std::string> names = found(rules, std::regex(R"(- alert: (\w+))"));
+};
+
+TEST_F(alerts, have_a_section_of_the_runbook_each_in_the_same_order) {
+  std::vector<std::string> sections =
+      found(content("docs/operations/alerts.md"), std::regex(R"(\n## (\w+)\n)"));
+  EXPECT_GT(names.size(), 15u);
+  std::ranges::sort(sections);
+  std::vector<std::string> sorted = names;
+  std::ranges::sort(sorted);
+  EXPECT_THAT(sections, ElementsAreArray(sorted));
+  std::vector<std::string> links = found(rules, std::regex(R"(runbook: .*#(\w+))"));
+  ASSERT_THAT(links, SizeIs(names.size()));
+  for (std::size_t i = 0; i < links.size(); ++i) EXPECT_EQ(links[i], lower(names[i]));
+}
+
+TEST_F(alerts, have_a_world_in_which_they_fire_and_one_in_which_they_are_silent) {
+  const std::string worlds = content("deploy/prometheus/tests/outboxd_test.yml");
+  const auto fire = found(worlds, std::regex(R"(- name: (\w+) fires\n)"));
+  const auto silent = found(worlds, std::regex(R"(- name: (\w+) is silent\n)"));
+  EXPECT_THAT(fire, ElementsAreArray(names));
+  EXPECT_THAT(silent, ElementsAreArray(names));
+}
+
+TEST_F(alerts, ask_for_metrics_that_exist) {
+  const auto known =
+      found(content("docs/reference/metrics.md"), std::regex(R"(\| `(outbox_[a-z_]+)` \|)"));
+  const std::regex expression(R"(expr: ('(?:[^']|'')*'))");
+  for (const std::string& expr : found(rules, expression)) {
+    for (std::string metric : found(expr, std::regex(R"(\b(outbox_[a-z_]+))"))) {
+      if (metric.ends_with("_bucket")) metric.resize(metric.size() - 7);
+      EXPECT_THAT(known, Contains(metric)) << expr;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace outboxd::tests
