@@ -1,4 +1,5 @@
-// What is shipped beside the program agrees with it: the alerts, their tests and their runbook.
+// What is shipped beside the program agrees with it: alerts, their tests and their runbook, the
+// dashboard.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -7,6 +8,7 @@
 #include <fstream>
 #include <iterator>
 #include <regex>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -16,6 +18,9 @@ namespace {
 
 using testing::Contains;
 using testing::ElementsAreArray;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::Not;
 using testing::SizeIs;
 
 std::string content(const std::string& file) {
@@ -70,6 +75,39 @@ TEST_F(alerts, ask_for_metrics_that_exist) {
       if (metric.ends_with("_bucket")) metric.resize(metric.size() - 7);
       EXPECT_THAT(known, Contains(metric)) << expr;
     }
+  }
+}
+
+TEST(dashboard, asks_for_metrics_that_exist_and_names_no_source_of_its_own) {
+  const std::string dashboard = content("deploy/grafana/outboxd-overview.json");
+  const auto known =
+      found(content("docs/reference/metrics.md"), std::regex(R"(\| `([a-z_]+)` \|)"));
+  const auto expressions = found(dashboard, std::regex(R"re("expr": "((?:[^"\\]|\\.)*)")re"));
+  EXPECT_GT(expressions.size(), 30u);
+  for (const std::string& expression : expressions) {
+    const auto metrics = found(expression, std::regex(R"(\b((?:outbox|process)_[a-z_]+)\{)"));
+    EXPECT_THAT(metrics, Not(IsEmpty())) << expression;
+    for (std::string metric : metrics) {
+      for (const std::string suffix : {"_bucket", "_count"}) {
+        if (metric.ends_with(suffix)) metric.resize(metric.size() - suffix.size());
+      }
+      EXPECT_THAT(known, Contains(metric)) << expression;
+    }
+  }
+  const auto sources = found(dashboard, std::regex(R"re("uid": "([^"]*)")re"));
+  for (const std::string& uid : sources)
+    EXPECT_TRUE(uid == "${DS_PROMETHEUS}" || uid == "outboxd-overview") << uid;
+}
+
+// What nobody looks at need not be there.
+TEST(dashboard, shows_every_metric_but_those_of_limits_and_builds) {
+  const std::string dashboard = content("deploy/grafana/outboxd-overview.json");
+  const std::set<std::string> elsewhere{"outbox_messages_replayed_total", "outbox_paused",
+                                        "outbox_schema_version", "outbox_leadership_changes_total",
+                                        "outbox_broker_blocked_seconds_total"};
+  for (const std::string& metric :
+       found(content("docs/reference/metrics.md"), std::regex(R"(\| `(outbox_[a-z_]+)` \|)"))) {
+    if (!elsewhere.contains(metric)) EXPECT_THAT(dashboard, HasSubstr(metric));
   }
 }
 
