@@ -21,9 +21,6 @@ namespace outboxd::tests {
 namespace {
 
 using namespace std::chrono_literals;
-using testing::Contains;
-using testing::HasSubstr;
-using testing::Not;
 
 class system_manager : public testing::Test {
  protected:

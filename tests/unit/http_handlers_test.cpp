@@ -12,6 +12,7 @@ using outbox::lead_state;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 process_view view_of(lead_state lead) {
   process_view v;
