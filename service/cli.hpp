@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "outbox/dead_rows.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -25,6 +26,12 @@ struct healthcheck_command {
   bool ready = false;
   std::chrono::milliseconds limit{2'000};
 };
+struct dead_command {
+  enum class action { list, show, retry, discard } what = action::list;
+  outbox::dead_row_filter which;
+  std::size_t limit = 100;  // of list
+  bool dry_run = false;
+};
 struct version_command {};
 // Nothing to run: help was asked for, the line was wrong, or the verb is not in this version.
 struct answer_command {
@@ -33,7 +40,7 @@ struct answer_command {
 };
 
 using command = std::variant<run_command, migrate_command, check_command, config_command,
-                             healthcheck_command, version_command, answer_command>;
+                             healthcheck_command, dead_command, version_command, answer_command>;
 
 struct command_line {
   command what;

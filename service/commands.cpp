@@ -9,6 +9,7 @@
 #include <random>
 
 #include "service/application.hpp"
+#include "service/dead_command.hpp"
 #include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
 #include "service/settings_text.hpp"
@@ -72,6 +73,9 @@ struct executor {
   }
   exit_code operator()(const check_command&) const {
     return with_settings([&](const auto& loaded) { return check(loaded.values, to); });
+  }
+  exit_code operator()(const dead_command& c) const {
+    return with_settings([&](const auto& loaded) { return dead(loaded.values, c, to); });
   }
   exit_code operator()(const healthcheck_command& c) const {
     return with_settings([&](const auto& loaded) { return healthcheck(loaded.values, c, to); });
