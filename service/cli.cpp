@@ -16,7 +16,6 @@ struct later_verb {
 
 // Their names are taken, so that scripts fail loudly until they exist.
 constexpr std::array later_verbs{
-    later_verb{"status", "What the relay does now"},
     later_verb{"pause", "Stop publishing"},
     later_verb{"resume", "Go on publishing"},
     later_verb{"replay", "Publish sent rows again"},
@@ -31,6 +30,7 @@ struct options {
   std::string format = "table", reference, limit = "2s";
   bool ready = false, version = false;
   std::string migrate = "up";
+  status_command status;
   dead_command dead;
   std::string since;
   bool all = false;
@@ -89,6 +89,11 @@ void add_verbs(CLI::App& app, options& opts) {
       app.add_subcommand("healthcheck", "Ask the running process for /livez; exit status 0 or 1");
   health->add_flag("--ready", opts.ready, "Ask for /readyz instead");
   health->add_option("--timeout", opts.limit, "Time limit [2s]")->check(is_duration);
+  auto* status = app.add_subcommand("status", "What the process that runs here does now");
+  auto* watch = status->add_flag("--watch", opts.status.watch, "Every second, with rates");
+  status->add_option("--count", opts.status.count, "So many times")
+      ->needs(watch)
+      ->check(CLI::PositiveNumber);
   add_dead(app, opts);
   app.add_subcommand("version", "Print version and revision");
   for (const auto& verb : later_verbs) {
@@ -136,6 +141,7 @@ command to_command(const CLI::App& app, const options& opts) {
   if (verb == "check") return check_command{};
   if (verb == "config") return config_command{opts.reference};
   if (verb == "version") return version_command{};
+  if (verb == "status") return opts.status;
   if (verb == "dead") return to_dead_command(*chosen.front(), opts);
   if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
   if (verb == "migrate") {

@@ -117,6 +117,33 @@ TEST_F(dead_command, decides_about_thousands) {
   EXPECT_EQ(number("SELECT count(*) FROM outbox.messages"), 4);
 }
 
+// Another verb for the same people.
+TEST_F(dead_command, status_says_what_the_process_does) {
+  const auto relay = start_ready(db.url());
+  const auto ask_status = [&](std::vector<std::string> arguments, const std::string& listen) {
+    arguments.insert(arguments.begin(), {OUTBOXD_BINARY, "status"});
+    child_process child({std::move(arguments), {{"OUTBOX_HTTP_LISTEN", listen}}});
+    const auto status = child.wait(60s);
+    return answer{status ? status->code : -1, child.out(), child.err()};
+  };
+  const std::string listen = "127.0.0.1:" + std::to_string(relay->port());
+  ASSERT_TRUE(eventually(30s, [&] { return relay->metric("outbox_dead_messages") == 4; }));
+  const auto once = ask_status({}, listen);
+  EXPECT_EQ(once.code, 0) << once.err;
+  EXPECT_THAT(once.out, AllOf(HasSubstr("[+]lead ok: leading"), HasSubstr("dead          4\n")));
+  insert(5);
+  ASSERT_TRUE(
+      eventually(20s, [&] { return relay->metric("outbox_messages_confirmed_total") == 5; }));
+  const auto twice = ask_status({"--watch", "--count", "2"}, listen);
+  EXPECT_THAT(twice.out, HasSubstr("confirmed     5, 0/s"));
+  const auto parsed = json::parse(ask_status({"-o", "json"}, listen).out);
+  EXPECT_EQ(parsed.at("ready"), true);
+  EXPECT_EQ(parsed.at("metrics").at("outbox_messages_confirmed_total").to_number<int>(), 5);
+  const auto nobody = ask_status({}, "127.0.0.1:1");
+  EXPECT_EQ(nobody.code, 69);
+  EXPECT_THAT(nobody.err, HasSubstr("no outboxd answers on OUTBOX_HTTP_LISTEN"));
+}
+
 TEST_F(dead_command, says_what_is_in_the_way) {
   const auto away = outboxd({"list"}, "postgresql://127.0.0.1:1/none");
   EXPECT_EQ(away.code, 69);

@@ -64,6 +64,14 @@ TEST(cli, a_wrong_line_is_a_usage_error_that_points_to_help) {
   }
 }
 
+TEST(cli, status_looks_once_unless_told_to_watch) {
+  EXPECT_FALSE(parsed<status_command>({"status"}).watch);
+  const auto watch = parsed<status_command>({"status", "--watch", "--count", "3"});
+  EXPECT_TRUE(watch.watch);
+  EXPECT_EQ(watch.count, 3u);
+  EXPECT_EQ(parsed<answer_command>({"status", "--count", "3"}).code, exit_code::usage);
+}
+
 TEST(cli, dead_lists_unless_told_otherwise_and_takes_filters) {
   using action = dead_command::action;
   EXPECT_EQ(parsed<dead_command>({"dead"}).what, action::list);
@@ -96,7 +104,7 @@ TEST(cli, dead_decides_about_all_rows_only_when_told_so) {
 }
 
 TEST(cli, verbs_of_later_versions_say_so) {
-  for (const auto* verb : {"status", "pause", "resume", "replay", "purge"}) {
+  for (const auto* verb : {"pause", "resume", "replay", "purge"}) {
     const auto answer = parsed<answer_command>({verb});
     EXPECT_EQ(answer.code, exit_code::usage);
     EXPECT_THAT(answer.text, HasSubstr(std::string("outboxd ") + verb + " is not in this version"));
