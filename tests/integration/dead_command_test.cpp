@@ -54,10 +54,10 @@ TEST_F(dead_command, lists_what_the_filters_let_through) {
 
   const auto ids = [&](std::vector<std::string> filter) {
     filter.insert(filter.begin(), {"list", "-o", "json"});
-    const auto answer = outboxd(filter);
-    EXPECT_EQ(answer.code, 0) << answer.err;
+    const auto listed = outboxd(filter);
+    EXPECT_EQ(listed.code, 0) << listed.err;
     std::string text;
-    for (const auto& row : json::parse(answer.out).as_array())
+    for (const auto& row : json::parse(listed.out).as_array())
       text += std::to_string(row.at("id").to_number<int>());
     return text;
   };

@@ -107,7 +107,8 @@ TEST(dashboard, shows_every_metric_but_those_of_limits_and_builds) {
                                         "outbox_broker_blocked_seconds_total"};
   for (const std::string& metric :
        found(content("docs/reference/metrics.md"), std::regex(R"(\| `(outbox_[a-z_]+)` \|)"))) {
-    if (!elsewhere.contains(metric)) EXPECT_THAT(dashboard, HasSubstr(metric));
+    if (elsewhere.contains(metric)) continue;
+    EXPECT_THAT(dashboard, HasSubstr(metric));
   }
 }
 

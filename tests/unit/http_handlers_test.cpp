@@ -238,7 +238,7 @@ TEST(http_handlers, only_get_and_head_are_allowed) {
 TEST(in_one_line, says_what_is_wrong_or_what_it_does) {
   auto leader = view_of(lead_state::leading);
   EXPECT_EQ(in_one_line(leader), "leading");
-  leader.relay.backlog = outbox::backlog{.pending = 12};
+  leader.relay.backlog = outbox::backlog{.pending = 12, .oldest_due_age = {}};
   leader.relay.oldest_pending_age = std::chrono::seconds(3);
   EXPECT_EQ(in_one_line(leader), "leading, 12 rows wait, the oldest for 3 s");
   leader.relay.lanes[0].open = false;
