@@ -112,5 +112,20 @@ TEST(dashboard, shows_every_metric_but_those_of_limits_and_builds) {
   }
 }
 
+// The unit waits longer than the process takes to end, and knows its exit statuses.
+TEST(systemd_unit, agrees_with_the_program) {
+  const std::string unit = content("deploy/systemd/outboxd@.service");
+  EXPECT_THAT(unit, HasSubstr("\nRestartPreventExitStatus=64 78\n"));
+  const std::string statuses = content("docs/reference/cli.md");
+  EXPECT_THAT(statuses, HasSubstr("\n| 64 | usage"));
+  EXPECT_THAT(statuses, HasSubstr("\n| 78 | bad configuration"));
+  const auto shutdown = found(content("docs/reference/configuration.md"),
+                              std::regex(R"(\| `OUTBOX_SHUTDOWN_TIMEOUT` \| `(\d+)s` \|)"));
+  const auto stop = found(unit, std::regex(R"(\nTimeoutStopSec=(\d+)\n)"));
+  ASSERT_THAT(shutdown, SizeIs(1));
+  ASSERT_THAT(stop, SizeIs(1));
+  EXPECT_GE(std::stoi(stop[0]), std::stoi(shutdown[0]) + 20) << "10 s are the program's own margin";
+}
+
 }  // namespace
 }  // namespace outboxd::tests
