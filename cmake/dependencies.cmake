@@ -8,6 +8,7 @@ find_package(CLI11 REQUIRED)                               # command line
 find_package(prometheus-cpp REQUIRED)                      # only ::core: registry and text serializer
 pkg_check_modules(LIBPQXX REQUIRED IMPORTED_TARGET libpqxx)        # PostgreSQL, in outbox/ and the example only
 pkg_check_modules(LIBPQ REQUIRED IMPORTED_TARGET libpq)            # under libpqxx; its parser of connection strings
+pkg_check_modules(LIBSYSTEMD REQUIRED IMPORTED_TARGET libsystemd)  # tells systemd how the process is (sd_notify)
 pkg_check_modules(LIBRABBITMQ REQUIRED IMPORTED_TARGET librabbitmq)  # AMQP codec (relay/amqp), client (example)
 if(OUTBOXD_TESTS)
   find_package(GTest REQUIRED)

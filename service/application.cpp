@@ -18,7 +18,9 @@
 #include "service/log.hpp"
 #include "service/metrics.hpp"
 #include "service/options.hpp"
+#include "service/readiness.hpp"
 #include "service/repeat_limit.hpp"
+#include "service/system_manager.hpp"
 #include "service/version.hpp"
 #include "service/watchdog.hpp"
 
@@ -38,6 +40,7 @@ class application {
         watchdog_(executor_, {},
                   {[this](auto silent) { end_hung(silent); }, [this] { end_late_shutdown(); }}),
         log_timer_(executor_),
+        systemd_(executor_),
         store_(executor_, database_options(s(), instance, metrics_)),
         leadership_(executor_, lead_options(s(), instance, metrics_), log_),
         broker_(executor_, publisher_options(s(), instance), log_),
@@ -65,9 +68,9 @@ class application {
     watchdog_.start();
     tick_log();
     if (s().auto_migrate)
-      migration_.start([this] { started_ = true; });
+      migration_.start([this] { started(); });
     else
-      started_ = true;
+      started();
     io_.run();
     ends_at(stage::threads);
     log_.finish();
@@ -77,6 +80,12 @@ class application {
 
  private:
   const settings& s() const { return loaded_.values; }
+
+  // A stand-by has started as well, and so has one whose servers are away: it waits for them.
+  void started() {
+    started_ = true;
+    systemd_.started();
+  }
 
   void log_started() {
     std::vector<base::field> fields{
@@ -110,6 +119,7 @@ class application {
     log_timer_.async_wait([this](const boost::system::error_code& cancelled) {
       if (cancelled || log_at_end_) return;  // one that was queued already is not cancelled
       log_.tick();
+      if (systemd_.listens()) systemd_.says(in_one_line(view()));
       tick_log();
     });
   }
@@ -119,6 +129,7 @@ class application {
     ends_at(stage::relay);
     log_.info("service.draining",
               {{"signal", signal}, {"timeout_ms", s().shutdown_timeout.count()}});
+    systemd_.stopping();
     migration_.stop();
     relay_.drain(s().shutdown_timeout, [this](relay::drain_result result) { drained(result); });
   }
@@ -139,6 +150,7 @@ class application {
         watchdog_.rest();
         log_at_end_ = true;
         log_timer_.cancel();
+        systemd_.close();
         lifecycle_.close();
       });
     });
@@ -211,6 +223,7 @@ class application {
   watchdog watchdog_;  // before what it watches: its thread outlives their destructors
   boost::asio::steady_timer log_timer_;
   bool log_at_end_ = false;
+  system_manager systemd_;
   outbox::pg_store store_;
   outbox::pg_leadership leadership_;
   relay::amqp::amqp_publisher broker_;

@@ -16,8 +16,6 @@ struct later_verb {
 
 // Their names are taken, so that scripts fail loudly until they exist.
 constexpr std::array later_verbs{
-    later_verb{"status", "What the relay does now"},
-    later_verb{"dead", "List, show, retry and discard dead rows"},
     later_verb{"pause", "Stop publishing"},
     later_verb{"resume", "Go on publishing"},
     later_verb{"replay", "Publish sent rows again"},
@@ -32,12 +30,48 @@ struct options {
   std::string format = "table", reference, limit = "2s";
   bool ready = false, version = false;
   std::string migrate = "up";
+  status_command status;
+  dead_command dead;
+  std::string since;
+  bool all = false;
 };
 
 std::string is_duration(const std::string& text) {
   const auto value = parse_duration(text);
   if (value && value->count() > 0) return {};
   return "write a duration with its unit, such as " + std::string(duration_forms);
+}
+
+void add_filters(CLI::App& verb, options& opts) {
+  auto& which = opts.dead.which;
+  verb.add_option("--exchange", which.exchange,
+                  "Only rows for this exchange ('' is the default one)");
+  verb.add_option("--routing-key", which.routing_key, "Only rows with this routing key");
+  verb.add_option("--key", which.ordering_key, "Only rows with this ordering key");
+  verb.add_option("--type", which.type, "Only rows of this type");
+  verb.add_option("--reason", which.reason, "Only rows that died of this, such as too_large");
+  verb.add_option("--since", opts.since, "Only rows that died within this time, such as 2h")
+      ->check(is_duration);
+  verb.add_option("--id", which.id, "Only this row");
+}
+
+void add_dead(CLI::App& app, options& opts) {
+  auto* dead = app.add_subcommand("dead", "List, show, retry and discard rows that were given up");
+  dead->require_subcommand(0, 1);
+  auto* list = dead->add_subcommand("list", "Dead rows, lowest ids first (the default)");
+  add_filters(*list, opts);
+  list->add_option("--limit", opts.dead.limit, "At most so many [100]")->check(CLI::PositiveNumber);
+  auto* show =
+      dead->add_subcommand("show", "One dead row, with its headers and the start of its body");
+  show->add_option("id", opts.dead.which.id, "The row")->required();
+  for (const auto& [name, sentence] :
+       {std::pair("retry", "Send dead rows again, with a clean sheet"),
+        std::pair("discard", "Delete dead rows")}) {
+    auto* verb = dead->add_subcommand(name, sentence);
+    add_filters(*verb, opts);
+    verb->add_flag("--all", opts.all, "Every dead row; wanted when there is no filter");
+    verb->add_flag("--dry-run", opts.dead.dry_run, "Only say how many rows it would be");
+  }
 }
 
 void add_verbs(CLI::App& app, options& opts) {
@@ -55,6 +89,12 @@ void add_verbs(CLI::App& app, options& opts) {
       app.add_subcommand("healthcheck", "Ask the running process for /livez; exit status 0 or 1");
   health->add_flag("--ready", opts.ready, "Ask for /readyz instead");
   health->add_option("--timeout", opts.limit, "Time limit [2s]")->check(is_duration);
+  auto* status = app.add_subcommand("status", "What the process that runs here does now");
+  auto* watch = status->add_flag("--watch", opts.status.watch, "Every second, with rates");
+  status->add_option("--count", opts.status.count, "So many times")
+      ->needs(watch)
+      ->check(CLI::PositiveNumber);
+  add_dead(app, opts);
   app.add_subcommand("version", "Print version and revision");
   for (const auto& verb : later_verbs) {
     app.add_subcommand(verb.name, verb.sentence)
@@ -68,6 +108,31 @@ answer_command not_in_this_version(const std::string& verb) {
   return {exit_code::usage, "outboxd " + verb + " is not in this version\n"};
 }
 
+bool filters(const outbox::dead_row_filter& which) {
+  return which.exchange || which.routing_key || which.ordering_key || which.type || which.reason ||
+         which.since || which.id;
+}
+
+command to_dead_command(const CLI::App& verb, const options& opts) {
+  using action = dead_command::action;
+  dead_command c = opts.dead;
+  if (!opts.since.empty())
+    c.which.since = std::chrono::duration_cast<std::chrono::seconds>(*parse_duration(opts.since));
+  const auto chosen = verb.get_subcommands();
+  const std::string name = chosen.empty() ? "list" : chosen.front()->get_name();
+  c.what = name == "show"      ? action::show
+           : name == "retry"   ? action::retry
+           : name == "discard" ? action::discard
+                               : action::list;
+  const bool decides = c.what == action::retry || c.what == action::discard;
+  if (decides && !filters(c.which) && !opts.all) {
+    return answer_command{exit_code::usage, "outboxd: dead " + name +
+                                                " wants a filter, such as --id 7, or --all for "
+                                                "every dead row\n"};
+  }
+  return c;
+}
+
 command to_command(const CLI::App& app, const options& opts) {
   if (opts.version) return version_command{};
   const auto chosen = app.get_subcommands();
@@ -76,6 +141,8 @@ command to_command(const CLI::App& app, const options& opts) {
   if (verb == "check") return check_command{};
   if (verb == "config") return config_command{opts.reference};
   if (verb == "version") return version_command{};
+  if (verb == "status") return opts.status;
+  if (verb == "dead") return to_dead_command(*chosen.front(), opts);
   if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
   if (verb == "migrate") {
     using action = migrate_command::action;

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "outbox/dead_rows.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -25,6 +26,16 @@ struct healthcheck_command {
   bool ready = false;
   std::chrono::milliseconds limit{2'000};
 };
+struct status_command {
+  bool watch = false;
+  std::size_t count = 0;  // of looks with watch; 0: until it is interrupted
+};
+struct dead_command {
+  enum class action { list, show, retry, discard } what = action::list;
+  outbox::dead_row_filter which;
+  std::size_t limit = 100;  // of list
+  bool dry_run = false;
+};
 struct version_command {};
 // Nothing to run: help was asked for, the line was wrong, or the verb is not in this version.
 struct answer_command {
@@ -32,8 +43,9 @@ struct answer_command {
   std::string text;  // for stdout when done, else for stderr
 };
 
-using command = std::variant<run_command, migrate_command, check_command, config_command,
-                             healthcheck_command, version_command, answer_command>;
+using command =
+    std::variant<run_command, migrate_command, check_command, config_command, healthcheck_command,
+                 status_command, dead_command, version_command, answer_command>;
 
 struct command_line {
   command what;

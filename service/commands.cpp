@@ -9,9 +9,11 @@
 #include <random>
 
 #include "service/application.hpp"
+#include "service/dead_command.hpp"
 #include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
 #include "service/settings_text.hpp"
+#include "service/status_command.hpp"
 #include "service/version.hpp"
 
 namespace outboxd::service {
@@ -72,6 +74,12 @@ struct executor {
   }
   exit_code operator()(const check_command&) const {
     return with_settings([&](const auto& loaded) { return check(loaded.values, to); });
+  }
+  exit_code operator()(const status_command& c) const {
+    return with_settings([&](const auto& loaded) { return status(loaded.values, c, to); });
+  }
+  exit_code operator()(const dead_command& c) const {
+    return with_settings([&](const auto& loaded) { return dead(loaded.values, c, to); });
   }
   exit_code operator()(const healthcheck_command& c) const {
     return with_settings([&](const auto& loaded) { return healthcheck(loaded.values, c, to); });

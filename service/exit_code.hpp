@@ -5,7 +5,7 @@ namespace outboxd::service {
 
 enum class exit_code {
   done = 0,       // or drained cleanly
-  unhealthy = 1,  // healthcheck only
+  unhealthy = 1,  // healthcheck, status; dead show: no such row
   usage = 64,
   unavailable = 69,  // one-shot verbs: a dependency is away
   bug = 70,

@@ -120,6 +120,19 @@ std::vector<readiness_check> readiness(const process_view& view) {
           {"draining", !now.draining, now.draining ? "shutting down" : ""}};
 }
 
+std::string in_one_line(const process_view& view) {
+  for (const readiness_check& c : readiness(view)) {
+    if (!c.ok) return "not ready: " + std::string(c.name) + ": " + c.detail;
+  }
+  const auto& now = view.relay;
+  if (now.lead != lead_state::leading) return lead(now).detail;
+  std::string text = "leading";
+  if (now.backlog) text += ", " + std::to_string(now.backlog->pending) + " rows wait";
+  if (now.oldest_pending_age) text += ", the oldest for " + in_seconds(*now.oldest_pending_age);
+  if (!now.holds.empty()) text += ", " + std::to_string(now.holds.size()) + " destinations held";
+  return text;
+}
+
 bool is_ready(const std::vector<readiness_check>& checks) {
   return std::all_of(checks.begin(), checks.end(), [](const auto& c) { return c.ok; });
 }

@@ -20,6 +20,9 @@ struct readiness_check {
 // an instance unready, whatever waits for them: another one could not send them either.
 std::vector<readiness_check> readiness(const process_view& now);
 
+// For `systemctl status`: what is wrong first, else what it does.
+std::string in_one_line(const process_view& now);
+
 bool is_ready(const std::vector<readiness_check>& checks);
 
 }  // namespace outboxd::service

@@ -12,3 +12,5 @@ GRANT USAGE ON SCHEMA "outbox" TO "outbox_relay";
 GRANT SELECT, UPDATE, DELETE ON "outbox".messages TO "outbox_relay";
 GRANT SELECT, UPDATE ON "outbox".lead TO "outbox_relay";
 GRANT SELECT ON "outbox".schema_version, "outbox".messages_id_seq TO "outbox_relay";
+-- `outboxd dead` with the settings of the sidecar: nothing that UPDATE and DELETE would not allow.
+GRANT EXECUTE ON FUNCTION "outbox".retry(bigint, uuid), "outbox".discard(bigint, uuid) TO "outbox_relay";

@@ -31,6 +31,7 @@ class sidecar {
   // JSON lines.
   std::string log() const { return process_->err(); }
   bool logged(const std::string& event) const;
+  int port() const { return http_port().value(); }  // of its HTTP listener, once it has started
   // The body of GET; empty when nobody answers.
   std::string get(const std::string& path) const;
   // A sample such as outbox_leader or outbox_messages_failed_total{reason="returned"}; throws when

@@ -64,13 +64,52 @@ TEST(cli, a_wrong_line_is_a_usage_error_that_points_to_help) {
   }
 }
 
+TEST(cli, status_looks_once_unless_told_to_watch) {
+  EXPECT_FALSE(parsed<status_command>({"status"}).watch);
+  const auto watch = parsed<status_command>({"status", "--watch", "--count", "3"});
+  EXPECT_TRUE(watch.watch);
+  EXPECT_EQ(watch.count, 3u);
+  EXPECT_EQ(parsed<answer_command>({"status", "--count", "3"}).code, exit_code::usage);
+}
+
+TEST(cli, dead_lists_unless_told_otherwise_and_takes_filters) {
+  using action = dead_command::action;
+  EXPECT_EQ(parsed<dead_command>({"dead"}).what, action::list);
+  const auto list = parsed<dead_command>(
+      {"dead", "list", "--key", "k", "--since", "2h", "--limit", "7", "--reason", "nacked"});
+  EXPECT_EQ(list.what, action::list);
+  EXPECT_EQ(list.limit, 7u);
+  EXPECT_EQ(list.which.ordering_key, "k");
+  EXPECT_EQ(list.which.reason, "nacked");
+  EXPECT_EQ(list.which.since, std::chrono::hours(2));
+  EXPECT_FALSE(list.which.exchange);
+  const auto show = parsed<dead_command>({"dead", "show", "5"});
+  EXPECT_EQ(show.what, action::show);
+  EXPECT_EQ(show.which.id, 5);
+  const auto discard = parsed<dead_command>({"dead", "discard", "--exchange=", "--dry-run"});
+  EXPECT_EQ(discard.what, action::discard);
+  EXPECT_EQ(discard.which.exchange, "");
+  EXPECT_TRUE(discard.dry_run);
+}
+
+// Everything, by a slip of the hand: no.
+TEST(cli, dead_decides_about_all_rows_only_when_told_so) {
+  for (const char* verb : {"retry", "discard"}) {
+    EXPECT_EQ(parsed<answer_command>({"dead", verb}).code, exit_code::usage);
+    parsed<dead_command>({"dead", verb, "--all"});
+    parsed<dead_command>({"dead", verb, "--id", "1"});
+  }
+  EXPECT_EQ(parsed<answer_command>({"dead", "show"}).code, exit_code::usage);
+  EXPECT_EQ(parsed<answer_command>({"dead", "list", "--since", "3"}).code, exit_code::usage);
+}
+
 TEST(cli, verbs_of_later_versions_say_so) {
-  for (const auto* verb : {"status", "dead", "pause", "resume", "replay", "purge"}) {
+  for (const auto* verb : {"pause", "resume", "replay", "purge"}) {
     const auto answer = parsed<answer_command>({verb});
     EXPECT_EQ(answer.code, exit_code::usage);
     EXPECT_THAT(answer.text, HasSubstr(std::string("outboxd ") + verb + " is not in this version"));
   }
-  EXPECT_THAT(parsed<answer_command>({"dead", "list", "--dry-run"}).text,
+  EXPECT_THAT(parsed<answer_command>({"pause", "--for", "1h"}).text,
               HasSubstr("not in this version"));
 }
 

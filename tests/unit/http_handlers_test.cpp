@@ -12,6 +12,7 @@ using outbox::lead_state;
 using testing::AllOf;
 using testing::HasSubstr;
 using testing::Not;
+using testing::StartsWith;
 
 process_view view_of(lead_state lead) {
   process_view v;
@@ -232,6 +233,19 @@ TEST(http_handlers, only_get_and_head_are_allowed) {
   }
   const http_source source{[] { return process_view{}; }, [](const relay::status&) { return ""; }};
   EXPECT_EQ(answer({"HEAD", "/metrics", ""}, source).status, 200u);
+}
+
+TEST(in_one_line, says_what_is_wrong_or_what_it_does) {
+  auto leader = view_of(lead_state::leading);
+  EXPECT_EQ(in_one_line(leader), "leading");
+  leader.relay.backlog = outbox::backlog{.pending = 12, .oldest_due_age = {}};
+  leader.relay.oldest_pending_age = std::chrono::seconds(3);
+  EXPECT_EQ(in_one_line(leader), "leading, 12 rows wait, the oldest for 3 s");
+  leader.relay.lanes[0].open = false;
+  EXPECT_THAT(in_one_line(leader), StartsWith("not ready: broker: not open: connection 0"));
+  auto other = view_of(lead_state::standby);
+  other.relay.lead_detail = "led by a";
+  EXPECT_EQ(in_one_line(other), "standby, led by a");
 }
 
 }  // namespace

@@ -1,0 +1,154 @@
+#include "service/dead_command.hpp"
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/serialize.hpp>
+
+#include <ostream>
+#include <sstream>
+
+#include "service/check.hpp"
+#include "service/options.hpp"
+
+namespace outboxd::service {
+namespace {
+
+namespace json = boost::json;
+
+exit_code fail(const base::failure& why, const streams& to) {
+  to.err << "outboxd: " << why.text << "\n";
+  return to_exit_code(why.kind);
+}
+
+json::value or_null(const std::optional<std::string>& text) {
+  return text ? json::value(*text) : json::value(nullptr);
+}
+
+json::object as_json(const outbox::dead_row& row) {
+  return {{"id", row.id},
+          {"message_id", row.message_id},
+          {"exchange", row.exchange},
+          {"routing_key", row.routing_key},
+          {"ordering_key", or_null(row.ordering_key)},
+          {"type", or_null(row.type)},
+          {"attempts", row.attempts},
+          {"created_at", row.created_at},
+          {"died_at", row.died_at},
+          {"last_error", row.last_error}};
+}
+
+std::string destination_of(const outbox::dead_row& row) {
+  return row.exchange.empty() ? "queue " + row.routing_key : row.exchange + "/" + row.routing_key;
+}
+
+exit_code list(const outbox::dead_row_options& options, const dead_command& c, const streams& to) {
+  const auto rows = outbox::list_dead(options, c.which, 0, c.limit);
+  if (!rows) return fail(rows.error(), to);
+  to.out << render(*rows, to.format);
+  if (to.format == output_format::table && rows->size() == c.limit) {
+    const auto all = outbox::count_dead(options, c.which);
+    if (all) to.out << rows->size() << " of " << *all << " rows; --limit shows more\n";
+  }
+  return exit_code::done;
+}
+
+exit_code show(const outbox::dead_row_options& options, const dead_command& c, const streams& to) {
+  const auto row = outbox::show_dead(options, *c.which.id);
+  if (!row && row.error().kind == base::failure_kind::not_ready) {
+    to.err << "outboxd: " << row.error().text << "\n";
+    return exit_code::unhealthy;
+  }
+  if (!row) return fail(row.error(), to);
+  to.out << render(*row, to.format);
+  return exit_code::done;
+}
+
+exit_code decide(const outbox::dead_row_options& options, const dead_command& c,
+                 const streams& to) {
+  const bool retry = c.what == dead_command::action::retry;
+  const auto count = c.dry_run ? outbox::count_dead(options, c.which)
+                               : outbox::decide_dead(options, c.which,
+                                                     retry ? outbox::dead_row_fate::retry
+                                                           : outbox::dead_row_fate::discard);
+  if (!count) return fail(count.error(), to);
+  if (to.format == output_format::json) {
+    const json::object all{
+        {"rows", *count}, {"done", !c.dry_run}, {"action", retry ? "retry" : "discard"}};
+    to.out << json::serialize(all) << "\n";
+  } else {
+    const char* done = retry ? "retried " : "discarded ";
+    const char* would = retry ? "would retry " : "would discard ";
+    to.out << (c.dry_run ? would : done) << *count << (*count == 1 ? " row\n" : " rows\n");
+  }
+  return exit_code::done;
+}
+
+}  // namespace
+
+std::string render(const std::vector<outbox::dead_row>& rows, output_format format) {
+  std::ostringstream out;
+  if (format == output_format::json) {
+    json::array all;
+    for (const auto& row : rows) all.push_back(as_json(row));
+    out << json::serialize(all) << "\n";
+    return out.str();
+  }
+  if (rows.empty()) return "no dead rows\n";
+  for (const auto& row : rows) {
+    out << row.id << "  " << row.died_at << "  " << destination_of(row);
+    if (row.ordering_key) out << "  key " << *row.ordering_key;
+    if (row.type) out << "  type " << *row.type;
+    out << "  " << row.last_error << "\n";
+  }
+  return out.str();
+}
+
+std::string render(const outbox::dead_row_in_full& full, output_format format) {
+  std::ostringstream out;
+  const auto& row = full.row;
+  if (format == output_format::json) {
+    json::object all = as_json(row);
+    all["headers"] = or_null(full.headers);
+    all["content_type"] = or_null(full.content_type);
+    all["body_size"] = full.body_size;
+    all[full.body_is_text ? "body_beginning" : "body_beginning_hex"] = full.body_beginning;
+    out << json::serialize(all) << "\n";
+    return out.str();
+  }
+  const auto line = [&](const char* name, const std::string& value) {
+    out << name << std::string(14 - std::string(name).size(), ' ') << value << "\n";
+  };
+  line("id", std::to_string(row.id));
+  line("message_id", row.message_id);
+  line("exchange", row.exchange);
+  line("routing_key", row.routing_key);
+  if (row.ordering_key) line("ordering_key", *row.ordering_key);
+  if (row.type) line("type", *row.type);
+  if (full.content_type) line("content_type", *full.content_type);
+  if (full.headers) line("headers", *full.headers);
+  line("created_at", row.created_at);
+  line("died_at", row.died_at);
+  line("attempts", std::to_string(row.attempts));
+  line("last_error", row.last_error);
+  line("body", std::to_string(full.body_size) + " bytes" + (full.body_is_text ? "" : ", in hex"));
+  out << full.body_beginning << "\n";
+  return out.str();
+}
+
+exit_code dead(const settings& s, const dead_command& c, const streams& to) {
+  const auto database = database_check_options(s);
+  if (!database) return fail(database.error(), to);
+  const outbox::dead_row_options options{database->url, database->schema};
+  switch (c.what) {
+    case dead_command::action::list:
+      return list(options, c, to);
+    case dead_command::action::show:
+      return show(options, c, to);
+    case dead_command::action::retry:
+    case dead_command::action::discard:
+      break;
+  }
+  return decide(options, c, to);
+}
+
+}  // namespace outboxd::service

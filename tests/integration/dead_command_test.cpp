@@ -1,0 +1,157 @@
+// `outboxd dead`, as an operator uses it: the program, a database, a relay beside it.
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
+
+#include "tests/integration/database_fault.hpp"
+#include "tests/support/child_process.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+namespace json = boost::json;
+
+class dead_command : public database_fault {
+ protected:
+  struct answer {
+    int code = -1;
+    std::string out, err;
+  };
+
+  answer outboxd(std::vector<std::string> arguments, const std::string& url = "") const {
+    arguments.insert(arguments.begin(), {OUTBOXD_BINARY, "dead"});
+    child_process child(
+        {std::move(arguments), {{"OUTBOX_DATABASE_URL", url.empty() ? db.url() : url}}});
+    const auto status = child.wait(60s);
+    if (!status) throw std::runtime_error("outboxd dead does not end");
+    return {status->code, child.out(), child.err()};
+  }
+
+  // id 1 to 4: three too large, of which two with a key, and one refused.
+  dead_command() {
+    ask("INSERT INTO outbox.messages (exchange, routing_key, ordering_key, type, payload, headers)"
+        " VALUES ('', 'q', 'a', 'user.created', 'one', '{\"h\": 1}'), ('', 'q', 'b', NULL, 'two', "
+        "NULL),"
+        " ('', 'q', NULL, NULL, 'three', NULL), ('x', 'r', NULL, NULL, 'four', NULL) RETURNING id");
+    ask("UPDATE outbox.messages SET status = 'dead', due_at = now(), attempts = 1,"
+        " last_error = 'too_large: 3 bytes' RETURNING id");
+    ask("UPDATE outbox.messages SET last_error = 'refused: 406 PRECONDITION_FAILED',"
+        " due_at = now() - interval '3 hours' WHERE id = 4 RETURNING id");
+  }
+};
+
+TEST_F(dead_command, lists_what_the_filters_let_through) {
+  const auto all = json::parse(outboxd({"list", "-o", "json"}).out).as_array();
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0].at("id"), 1);
+  EXPECT_EQ(all[0].at("ordering_key"), "a");
+  EXPECT_EQ(all[0].at("type"), "user.created");
+  EXPECT_TRUE(all[1].at("type").is_null());
+  EXPECT_EQ(all[3].at("last_error"), "refused: 406 PRECONDITION_FAILED");
+
+  const auto ids = [&](std::vector<std::string> filter) {
+    filter.insert(filter.begin(), {"list", "-o", "json"});
+    const auto listed = outboxd(filter);
+    EXPECT_EQ(listed.code, 0) << listed.err;
+    std::string text;
+    for (const auto& row : json::parse(listed.out).as_array())
+      text += std::to_string(row.at("id").to_number<int>());
+    return text;
+  };
+  EXPECT_EQ(ids({"--exchange", "x"}), "4");
+  EXPECT_EQ(ids({"--exchange="}), "123");
+  EXPECT_EQ(ids({"--routing-key", "q", "--key", "b"}), "2");
+  EXPECT_EQ(ids({"--type", "user.created"}), "1");
+  EXPECT_EQ(ids({"--reason", "refused"}), "4");
+  EXPECT_EQ(ids({"--since", "1h"}), "123");
+  EXPECT_EQ(ids({"--id", "3"}), "3");
+  EXPECT_EQ(ids({"--limit", "2"}), "12");
+  EXPECT_EQ(ids({"--id", "99"}), "");
+  EXPECT_THAT(outboxd({"--limit", "2"}).err, HasSubstr("--help")) << "an option of list";
+  EXPECT_THAT(outboxd({}).out, AllOf(HasSubstr("queue q  key a"), HasSubstr("x/r")));
+  EXPECT_THAT(outboxd({"list", "--limit", "3"}).out, HasSubstr("3 of 4 rows"));
+}
+
+TEST_F(dead_command, shows_one_row_with_its_body) {
+  const auto one = outboxd({"show", "1"});
+  EXPECT_EQ(one.code, 0) << one.err;
+  EXPECT_THAT(one.out, AllOf(HasSubstr("last_error    too_large: 3 bytes"),
+                             HasSubstr("3 bytes\none\n"), HasSubstr(R"({"h": 1})")));
+  const auto none = outboxd({"show", "99"});
+  EXPECT_EQ(none.code, 1);
+  EXPECT_EQ(none.err, "outboxd: there is no dead row 99\n");
+}
+
+TEST_F(dead_command, retries_and_discards_what_was_chosen_and_nothing_else) {
+  broker.declare_exchange("x", "direct");
+  broker.bind("q", "x", "r");
+  const auto relay = start_ready(db.url());
+  const auto nothing = outboxd({"retry"});
+  EXPECT_EQ(nothing.code, 64);
+  EXPECT_THAT(nothing.err, HasSubstr("--all"));
+  EXPECT_EQ(outboxd({"retry", "--all", "--dry-run"}).out, "would retry 4 rows\n");
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE status = 'dead'"), 4);
+
+  EXPECT_EQ(outboxd({"discard", "--id", "3"}).out, "discarded 1 row\n");
+  EXPECT_EQ(outboxd({"retry", "--reason", "too_large"}).out, "retried 2 rows\n");
+  // The relay polls once a minute here: it was woken.
+  ASSERT_TRUE(eventually(20s, [&] {
+    return number("SELECT count(*) FROM outbox.messages WHERE status = 'sent'") == 2;
+  })) << relay->log();
+  const auto rest = json::parse(outboxd({"retry", "--all", "-o", "json"}).out);
+  EXPECT_EQ(rest.at("rows"), 1);
+  EXPECT_EQ(rest.at("done"), true);
+  expect_everything_delivered(*relay);
+  EXPECT_EQ(got.rows.size(), 3u);
+}
+
+TEST_F(dead_command, decides_about_thousands) {
+  ask("INSERT INTO outbox.messages (routing_key, payload) SELECT 'q', n::text FROM"
+      " generate_series(1, 2500) AS n RETURNING id");
+  ask("UPDATE outbox.messages SET status = 'dead', due_at = now(), last_error = 'nacked: n'"
+      " WHERE status = 'pending' RETURNING id");
+  EXPECT_EQ(outboxd({"discard", "--reason", "nacked"}).out, "discarded 2500 rows\n");
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages"), 4);
+}
+
+// Another verb for the same people.
+TEST_F(dead_command, status_says_what_the_process_does) {
+  const auto relay = start_ready(db.url());
+  const auto ask_status = [&](std::vector<std::string> arguments, const std::string& listen) {
+    arguments.insert(arguments.begin(), {OUTBOXD_BINARY, "status"});
+    child_process child({std::move(arguments), {{"OUTBOX_HTTP_LISTEN", listen}}});
+    const auto status = child.wait(60s);
+    return answer{status ? status->code : -1, child.out(), child.err()};
+  };
+  const std::string listen = "127.0.0.1:" + std::to_string(relay->port());
+  ASSERT_TRUE(eventually(30s, [&] { return relay->metric("outbox_dead_messages") == 4; }));
+  const auto once = ask_status({}, listen);
+  EXPECT_EQ(once.code, 0) << once.err;
+  EXPECT_THAT(once.out, AllOf(HasSubstr("[+]lead ok: leading"), HasSubstr("dead          4\n")));
+  insert(5);
+  ASSERT_TRUE(
+      eventually(20s, [&] { return relay->metric("outbox_messages_confirmed_total") == 5; }));
+  const auto twice = ask_status({"--watch", "--count", "2"}, listen);
+  EXPECT_THAT(twice.out, HasSubstr("confirmed     5, 0/s"));
+  const auto parsed = json::parse(ask_status({"-o", "json"}, listen).out);
+  EXPECT_EQ(parsed.at("ready"), true);
+  EXPECT_EQ(parsed.at("metrics").at("outbox_messages_confirmed_total").to_number<int>(), 5);
+  const auto nobody = ask_status({}, "127.0.0.1:1");
+  EXPECT_EQ(nobody.code, 69);
+  EXPECT_THAT(nobody.err, HasSubstr("no outboxd answers on OUTBOX_HTTP_LISTEN"));
+}
+
+TEST_F(dead_command, says_what_is_in_the_way) {
+  const auto away = outboxd({"list"}, "postgresql://127.0.0.1:1/none");
+  EXPECT_EQ(away.code, 69);
+  EXPECT_THAT(away.err, AllOf(HasSubstr("outboxd: "), Not(HasSubstr("terminate"))));
+  ask("CREATE ROLE stranger LOGIN PASSWORD 'x'");
+  const std::string& url = db.url();
+  EXPECT_EQ(outboxd({"list"}, "postgresql://stranger:x" + url.substr(url.find('@'))).code, 77);
+}
+
+}  // namespace
+}  // namespace outboxd::tests
