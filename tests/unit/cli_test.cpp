@@ -86,7 +86,7 @@ TEST(cli, dead_lists_unless_told_otherwise_and_takes_filters) {
   const auto show = parsed<dead_command>({"dead", "show", "5"});
   EXPECT_EQ(show.what, action::show);
   EXPECT_EQ(show.which.id, 5);
-  const auto discard = parsed<dead_command>({"dead", "discard", "--exchange=", "--dry-run"});
+  const auto discard = parsed<dead_command>({"dead", "discard", "--exchange", "", "--dry-run"});
   EXPECT_EQ(discard.what, action::discard);
   EXPECT_EQ(discard.which.exchange, "");
   EXPECT_TRUE(discard.dry_run);
