@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::int64_t decided_at_once = 1'000;
 
-// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 seconds · $7 id
+// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 seconds, negative: any time · $7 id
 constexpr std::string_view which_sql = R"(
   m.status = 'dead'
   AND ($1::text IS NULL OR m.exchange = $1::text)
@@ -21,7 +21,7 @@ constexpr std::string_view which_sql = R"(
   AND ($3::text IS NULL OR m.ordering_key = $3::text)
   AND ($4::text IS NULL OR m.type = $4::text)
   AND ($5::text IS NULL OR split_part(m.last_error, ':', 1) = $5::text)
-  AND ($6::bigint IS NULL OR coalesce(m.due_at, m.created_at) >= now() - $6::bigint * interval '1 second')
+  AND ($6::bigint < 0 OR coalesce(m.due_at, m.created_at) >= now() - $6::bigint * interval '1 second')
   AND ($7::bigint IS NULL OR m.id = $7::bigint))";
 
 constexpr std::string_view row_columns = R"(
@@ -50,8 +50,7 @@ base::result<Result> with_session(const dead_row_options& options,
 
 template <typename... More>
 pqxx::result run(session& db, const statement& s, const dead_row_filter& which, More... more) {
-  const auto seconds =
-      which.since ? std::optional<std::int64_t>(which.since->count()) : std::nullopt;
+  const std::int64_t seconds = which.since ? which.since->count() : -1;
   return db.run(s, which.exchange, which.routing_key, which.ordering_key, which.type, which.reason,
                 seconds, which.id, more...);
 }
