@@ -31,7 +31,7 @@ def run(bench):
             eventually("one leads", lambda: any(r.metric("outbox_leader") for r in replicas))
             leader = next(r for r in replicas if r.metric("outbox_leader"))
             other = next(r for r in replicas if r is not leader)
-            eventually("the other stands by", lambda: "standby" in other.get("/readyz?verbose"))
+            eventually("the other stands by", lambda: other.metric("outbox_db_connected"))
             writing = subprocess.Popen(writer, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             eventually("it is under way", lambda: leader.confirmed() >= 200)
             leader.process.send_signal(what)

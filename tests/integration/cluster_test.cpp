@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <optional>
+#include <stdexcept>
 
 #include "tests/support/eventually.hpp"
 #include "tests/support/outbox_database.hpp"
@@ -28,8 +29,18 @@ class cluster : public testing::Test {
 
   cluster() {
     for (int node = 0; node < rabbitmq_cluster::nodes; ++node) brokers().start(node);
-    amqp_probe(brokers().url(0)).delete_queue("q");
-    brokers().declare_quorum_queue("q");
+    if (!eventually(60s, fresh_queue)) throw std::runtime_error("no queue can be declared");
+  }
+
+  // A cluster whose nodes have just come back may refuse for some seconds.
+  static bool fresh_queue() {
+    try {
+      amqp_probe(brokers().url(0)).delete_queue("q");
+      brokers().declare_quorum_queue("q");
+      return true;
+    } catch (const amqp_error&) {
+      return false;
+    }
   }
 
   void start_relay() {
