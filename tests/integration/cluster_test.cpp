@@ -4,7 +4,6 @@
 #include <gtest/gtest.h>
 
 #include <optional>
-#include <stdexcept>
 
 #include "tests/support/eventually.hpp"
 #include "tests/support/outbox_database.hpp"
@@ -22,29 +21,10 @@ using testing::IsEmpty;
 
 class cluster : public testing::Test {
  protected:
-  static rabbitmq_cluster& brokers() {
-    static rabbitmq_cluster three;
-    return three;
-  }
-
-  cluster() {
-    for (int node = 0; node < rabbitmq_cluster::nodes; ++node) brokers().start(node);
-    if (!eventually(60s, fresh_queue)) throw std::runtime_error("no queue can be declared");
-  }
-
-  // A cluster whose nodes have just come back may refuse for some seconds.
-  static bool fresh_queue() {
-    try {
-      amqp_probe(brokers().url(0)).delete_queue("q");
-      brokers().declare_quorum_queue("q");
-      return true;
-    } catch (const amqp_error&) {
-      return false;
-    }
-  }
+  cluster() { brokers.declare_quorum_queue("q"); }
 
   void start_relay() {
-    relay.emplace(db.url(), brokers().urls(), sidecar::settings{{"OUTBOX_CONFIRM_TIMEOUT", "5s"}});
+    relay.emplace(db.url(), brokers.urls(), sidecar::settings{{"OUTBOX_CONFIRM_TIMEOUT", "5s"}});
     relay->await_ready();
     load.emplace(db.url(), 3);
   }
@@ -67,7 +47,7 @@ class cluster : public testing::Test {
           return db.value("SELECT count(*) FROM outbox.messages WHERE status <> 'sent'") == "0";
         }))
         << relay->get("/readyz?verbose") << relay->log();
-    amqp_probe broker(brokers().url(asked));
+    amqp_probe broker(brokers.url(asked));
     deliveries got;
     got.take_all(broker, "q");
     EXPECT_THAT(got.out_of_order, IsEmpty());
@@ -82,13 +62,14 @@ class cluster : public testing::Test {
     EXPECT_TRUE(relay->running());
   }
 
+  rabbitmq_cluster brokers;
   outbox_database db;
   std::optional<sidecar> relay;
   std::optional<writers> load;
 };
 
 TEST_F(cluster, a_node_that_is_dead_from_the_start_is_passed_over) {
-  brokers().kill(1);
+  brokers.kill(1);
   start_relay();
   expect_progress("the start");
   expect_everything_delivered(0);
@@ -103,15 +84,15 @@ TEST_F(cluster, each_node_may_stop_or_die) {
   for (int n = 0; n < rounds * rabbitmq_cluster::nodes; ++n) {
     const int node = n % rabbitmq_cluster::nodes;
     if (stops(node)) {
-      brokers().stop(node);
+      brokers.stop(node);
       expect_progress("node " + std::to_string(node) + " stopped");
-      brokers().start(node);
+      brokers.start(node);
       expect_progress("node " + std::to_string(node) + " came back");
     }
     if (dies(node)) {
-      brokers().kill(node);
+      brokers.kill(node);
       expect_progress("node " + std::to_string(node) + " was killed");
-      brokers().start(node);
+      brokers.start(node);
     }
   }
   expect_everything_delivered(0);
@@ -121,7 +102,7 @@ TEST_F(cluster, the_queues_leader_may_move) {
   start_relay();
   const int moves = scaled(3, 20);
   for (int move = 0; move < moves; ++move) {
-    brokers().move_leader("q", move % rabbitmq_cluster::nodes);
+    brokers.move_leader("q", move % rabbitmq_cluster::nodes);
     expect_progress("the leader moved");
   }
   expect_everything_delivered(0);
@@ -129,23 +110,23 @@ TEST_F(cluster, the_queues_leader_may_move) {
 
 TEST_F(cluster, a_node_may_be_drained_for_maintenance) {
   start_relay();
-  brokers().drain(0);
-  EXPECT_FALSE(brokers().serves(0));
+  brokers.drain(0);
+  EXPECT_FALSE(brokers.serves(0));
   expect_progress("node 0 was drained");
-  brokers().revive(0);
-  EXPECT_TRUE(eventually(30s, [&] { return brokers().serves(0); }));
+  brokers.revive(0);
+  EXPECT_TRUE(eventually(30s, [&] { return brokers.serves(0); }));
   expect_everything_delivered(1);
 }
 
 // pause_minority: the node that is alone closes its connections and serves nobody.
 TEST_F(cluster, a_node_may_be_cut_off) {
   start_relay();
-  brokers().move_leader("q", 2);
-  brokers().isolate(2);
-  EXPECT_TRUE(eventually(60s, [&] { return !brokers().serves(2); }));
+  brokers.move_leader("q", 2);
+  brokers.isolate(2);
+  EXPECT_TRUE(eventually(60s, [&] { return !brokers.serves(2); }));
   expect_progress("node 2 is alone");
-  brokers().heal(2);
-  EXPECT_TRUE(eventually(60s, [&] { return brokers().serves(2); }));
+  brokers.heal(2);
+  EXPECT_TRUE(eventually(60s, [&] { return brokers.serves(2); }));
   expect_progress("node 2 came back");
   expect_everything_delivered(0);
 }
@@ -154,12 +135,12 @@ TEST_F(cluster, a_node_may_be_cut_off) {
 TEST_F(cluster, without_a_majority_rows_wait) {
   start_relay();
   expect_progress("the start");
-  brokers().kill(1);
-  brokers().kill(2);
-  EXPECT_TRUE(eventually(60s, [&] { return !brokers().serves(0); })) << "it should have paused";
-  brokers().start(1);
+  brokers.kill(1);
+  brokers.kill(2);
+  EXPECT_TRUE(eventually(60s, [&] { return !brokers.serves(0); })) << "it should have paused";
+  brokers.start(1);
   expect_progress("a majority came back");
-  brokers().start(2);
+  brokers.start(2);
   expect_everything_delivered(0);
 }
 
