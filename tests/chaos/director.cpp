@@ -134,23 +134,20 @@ void director::on_network(const fault& f) {
 void director::on_nodes(const fault& f) {
   tests::rabbitmq_cluster& brokers = *stage_.cluster();
   const int node = static_cast<int>(f.luck % tests::rabbitmq_cluster::nodes);
-  const auto mend = [&] { brokers.mend(node); };
-  switch (f.kind) {
-    case fault_kind::node_stopped:
-      return lasting(
-          f, [&] { brokers.stop(node); }, mend);
-    case fault_kind::node_killed:
-      return lasting(
-          f, [&] { brokers.kill(node); }, mend);
-    case fault_kind::node_drained:
-      return lasting(
-          f, [&] { brokers.drain(node); }, mend);
-    case fault_kind::node_cut_off:
-      return lasting(
-          f, [&] { brokers.isolate(node); }, mend);
-    default:  // leaders_moved
-      return brokers.move_leaders(node);
-  }
+  if (f.kind == fault_kind::leaders_moved) return brokers.move_leaders(node);
+  const auto begin = [&] {
+    switch (f.kind) {
+      case fault_kind::node_stopped:
+        return brokers.stop(node);
+      case fault_kind::node_killed:
+        return brokers.kill(node);
+      case fault_kind::node_drained:
+        return brokers.drain(node);
+      default:  // node_cut_off
+        return brokers.isolate(node);
+    }
+  };
+  lasting(f, begin, [&] { brokers.mend(node); });
 }
 
 void director::on_broker(const fault& f) {
