@@ -13,6 +13,10 @@ namespace {
 constexpr std::size_t low_water = 16;
 constexpr std::size_t low_water_pipelined = 256;
 
+// So many keys are kept although nothing is known of them: to enter a key and to forget it costs
+// more than everything else that is done for a row of it. Some 4 MB.
+constexpr std::size_t most_idle = 16'384;
+
 std::optional<std::int64_t> lower(std::optional<std::int64_t> a, std::optional<std::int64_t> b) {
   if (!a) return b;
   if (!b) return a;
@@ -272,16 +276,32 @@ void key_order::reset() {
 
 key_state* key_order::find(std::string_view key) const {
   const auto it = keys_.find(key);
-  return it == keys_.end() ? nullptr : it->second.get();
+  return it == keys_.end() || it->second->idle ? nullptr : it->second.get();
 }
 
+// Not while somebody walks over the keys.
 key_state& key_order::at(const std::string& key) {
-  if (key_state* known = find(key); known != nullptr) return *known;
+  if (const auto it = keys_.find(key); it != keys_.end()) {
+    if (std::exchange(it->second->idle, false)) --idle_;
+    return *it->second;
+  }
+  if (idle_ >= most_idle) forget_idle();
   auto taken = pool_.take();
   key_state& k = *taken;
   k.name = key;
   keys_.emplace(k.name, std::move(taken));
   return k;
+}
+
+void key_order::forget_idle() {
+  for (auto it = keys_.begin(); it != keys_.end();) {
+    const auto here = it++;
+    if (!here->second->idle) continue;
+    auto forgotten = std::move(here->second);
+    keys_.erase(here);
+    pool_.give_back(std::move(forgotten));
+  }
+  idle_ = 0;
 }
 
 void key_order::remember_failed(key_state& k, const outbox::row_ref& ref) {
@@ -342,6 +362,7 @@ key_state& key_order::take_out(row& r) {
 }
 
 void key_order::settle(key_state& k) {
+  if (k.idle) return;
   const bool held = !k.failed.empty();
   const bool closed = !k.in_memory() && (held || k.skipped || k.asked);
   held_ += static_cast<std::size_t>(held) - static_cast<std::size_t>(k.counted_failed > 0);
@@ -354,11 +375,10 @@ void key_order::settle(key_state& k) {
     ripe_.push_back(k.name);
   }
   if (!k.in_memory() && !held && !k.skipped && !k.asked) {
-    if (k.ripe) std::erase(ripe_, k.name);
-    const auto it = keys_.find(k.name);
-    auto forgotten = std::move(it->second);
-    keys_.erase(it);
-    pool_.give_back(std::move(forgotten));
+    if (std::exchange(k.ripe, false)) std::erase(ripe_, k.name);
+    k.passed = false;
+    k.idle = true;
+    ++idle_;
   }
 }
 

@@ -23,7 +23,8 @@
 
 namespace outboxd::relay {
 
-// What is known of a key: while rows of it are in memory, or it is closed.
+// What is known of a key: while rows of it are in memory, or it is closed; and for a while after
+// that, because its next row is likely to come soon.
 struct key_state {
   std::string name;
   rows_of_key waiting;                  // in memory, not published
@@ -37,6 +38,7 @@ struct key_state {
   bool passed = false;                  // the walk's rows of this key are skipped from here on
   bool ripe = false;                    // in ripe_
   bool counted_closed = false;
+  bool idle = false;  // nothing is known of it
   std::size_t counted_failed = 0;
 
   bool in_memory() const { return !waiting.empty() || flying > 0 || failing > 0; }
@@ -117,6 +119,8 @@ class key_order {
   // No row that was skipped on a key's account has a lower id. Looks at every key.
   std::optional<std::int64_t> lowest_skipped() const;
 
+  // Keys that are kept, for whatever reason.
+  std::size_t known() const { return keys_.size(); }
   bool has_ripe() const { return !ripe_.empty(); }
   std::size_t held() const { return held_; }
   // Failed rows that are remembered one by one.
@@ -136,8 +140,9 @@ class key_order {
   change close_behind(key_state& k, std::int64_t id);
   key_state* find(std::string_view key) const;
   key_state& at(const std::string& key);
-  // Recounts, queues the key for reading when it is ripe, forgets it when nothing is left to
-  // remember.
+  void forget_idle();
+  // Recounts, queues the key for reading when it is ripe, lets it be forgotten when nothing is left
+  // to remember.
   void settle(key_state& k);
 
   bool pipelined_;
@@ -150,6 +155,7 @@ class key_order {
   std::size_t held_ = 0;
   std::size_t failed_ = 0;
   std::size_t closed_ = 0;
+  std::size_t idle_ = 0;
 };
 
 }  // namespace outboxd::relay

@@ -54,6 +54,37 @@ class key_order_test : public testing::Test {
   key_order keys;
 };
 
+// More keys than are kept for their next row, by far; one that holds is not among those that go.
+TEST_F(key_order_test, of_keys_that_have_ended_only_so_many_are_kept) {
+  keys.hold("held", message(1).ref);
+  std::size_t most = 0;
+  for (std::int64_t id = 2; id < 100'000; ++id) {
+    row& r = make(id, "k" + std::to_string(id));
+    EXPECT_EQ(keys.add(r).up, &r);
+    publish(r);
+    keys.finish(r);
+    rows_.clear();
+    most = std::max(most, keys.known());
+  }
+  EXPECT_LE(most, 20'000u);
+  EXPECT_EQ(keys.held(), 1u);
+  key_order::change c;
+  EXPECT_FALSE(keys.admit(message(100'000, "held"), plenty, c));
+}
+
+TEST_F(key_order_test, a_key_that_comes_again_is_as_new) {
+  row& first = make(1);
+  keys.add(first);
+  publish(first);
+  keys.finish(first);
+  EXPECT_FALSE(keys.in_memory("k"));
+  EXPECT_EQ(keys.closed(), 0u);
+  EXPECT_TRUE(admit(2, 0)) << "as one that was never seen";
+  row& second = make(2);
+  EXPECT_EQ(keys.add(second).up, &second);
+  EXPECT_TRUE(keys.in_memory("k"));
+}
+
 TEST_F(key_order_test, the_first_row_of_a_key_may_go_at_once) {
   row& r = make(1);
   EXPECT_EQ(keys.add(r).up, &r);
