@@ -4,16 +4,14 @@
 //
 //   core_rows [core|driver] [keyless|keys|hot] [rows] [confirms that come at once]
 //
-// Instructions per row, whatever else the machine does: the total divided by the rows of
+// Instructions per row on any machine: the total divided by the rows of
 //   valgrind --tool=callgrind --collect-atstart=no --toggle-collect='*measured*'
 //     --toggle-collect='*aside*' core_rows core keys 100000
-#include <time.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -25,19 +23,14 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "bench/meter.hpp"
 #include "relay/core.hpp"
 #include "relay/relay.hpp"
 #include "service/metrics.hpp"
 
-namespace {
-
-std::size_t allocations = 0;
-
-}  // namespace
-
 // Not inlined: GCC takes the pair for a mistake.
 [[gnu::noinline]] void* operator new(std::size_t size) {
-  ++allocations;
+  ++outboxd::bench::allocations;
   if (void* p = std::malloc(size)) return p;
   throw std::bad_alloc();
 }
@@ -55,47 +48,6 @@ namespace asio = boost::asio;
 
 constexpr std::size_t lanes = 2;
 constexpr std::size_t body_bytes = 200;
-
-// Of this process: what others do meanwhile does not count.
-std::chrono::nanoseconds cpu_time() {
-  timespec t{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return std::chrono::seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
-}
-
-// Counts while it runs.
-class meter {
- public:
-  // What the world around the relay does is left out.
-  class aside {
-   public:
-    explicit aside(meter& m) : meter_(m) { meter_.pause(); }
-    ~aside() { meter_.go(); }
-    aside(const aside&) = delete;
-    aside& operator=(const aside&) = delete;
-
-   private:
-    meter& meter_;
-  };
-
-  void go() {
-    since_ = cpu_time();
-    allocations_before_ = allocations;
-  }
-  void pause() {
-    spent_ += cpu_time() - since_;
-    allocated_ += allocations - allocations_before_;
-  }
-  void print(const std::string& what, std::size_t rows) const {
-    const auto n = static_cast<double>(rows);
-    std::printf("%-16s %8.0f ns/row %8.2f allocations/row\n", what.c_str(),
-                static_cast<double>(spent_.count()) / n, static_cast<double>(allocated_) / n);
-  }
-
- private:
-  std::chrono::nanoseconds since_{}, spent_{};
-  std::size_t allocations_before_ = 0, allocated_ = 0;
-};
 
 enum class keys { none, many, one };
 
@@ -222,6 +174,8 @@ class core_world {
       if (auto* p = std::get_if<relay::do_publish>(&a)) in_flight_.push_back(p->what->msg.ref);
       if (auto* r = std::get_if<relay::do_read>(&a)) read_ = std::move(r->request);
       if (auto* s = std::get_if<relay::do_settle>(&a)) settling_ = std::move(s->rows);
+      if (std::holds_alternative<relay::do_load_pauses>(a))
+        core_.pauses_loaded(std::vector<outbox::pause_in_force>{}, now_);
       if (std::holds_alternative<relay::do_try_wake_lock>(a)) core_.wake_lock_answered(true, now_);
     }
   }
@@ -255,7 +209,6 @@ class core_world {
   meter meter_;
 };
 
-// ---- the driver ----
 class silent_log final : public base::logger {
  public:
   void write(base::severity, std::string_view, std::span<const base::field>) override {}
@@ -303,7 +256,10 @@ class driver_world final : public outbox::store,
   }
   void load_failed(std::int64_t, bool, std::size_t,
                    handler<std::vector<outbox::failed_row>> done) override {
-    asio::post(context_, [done = std::move(done)] { done(std::vector<outbox::failed_row>{}); });
+    nothing(std::move(done));
+  }
+  void load_pauses(handler<std::vector<outbox::pause_in_force>> done) override {
+    nothing(std::move(done));
   }
   void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override {
     supply_.settled(rows);
@@ -314,11 +270,15 @@ class driver_world final : public outbox::store,
     throw std::logic_error("no row fails");
   }
   void measure(std::vector<outbox::id_range>, handler<outbox::backlog> done) override {
-    asio::post(context_, [done = std::move(done)] { done(outbox::backlog{}); });
+    nothing(std::move(done));
   }
   void purge(std::chrono::milliseconds, std::chrono::milliseconds, std::size_t,
              handler<std::size_t> done) override {
-    asio::post(context_, [done = std::move(done)] { done(std::size_t{0}); });
+    nothing(std::move(done));
+  }
+  template <typename T>
+  void nothing(handler<T> done) {
+    asio::post(context_, [done = std::move(done)] { done(T{}); });
   }
 
   // the lead

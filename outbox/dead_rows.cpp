@@ -3,17 +3,15 @@
 #include <functional>
 #include <limits>
 
-#include "outbox/conninfo.hpp"
-#include "outbox/db_failure.hpp"
-#include "outbox/schema.hpp"
-#include "outbox/session.hpp"
+#include "outbox/one_session.hpp"
 
 namespace outboxd::outbox {
 namespace {
 
 constexpr std::int64_t decided_at_once = 1'000;
 
-// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 seconds, negative: any time · $7 id
+// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 seconds, negative: any
+// time · $7 id
 constexpr std::string_view which_sql = R"(
   m.status = 'dead'
   AND ($1::text IS NULL OR m.exchange = $1::text)
@@ -30,22 +28,10 @@ constexpr std::string_view row_columns = R"(
   to_char(coalesce(m.due_at, m.created_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
   coalesce(m.last_error, ''))";
 
-statement make(const char* name, std::string sql, const std::string& schema) {
-  schema_names names;
-  names.schema = schema;
-  return {name, fill_in(sql, names)};
-}
-
 template <typename Result>
 base::result<Result> with_session(const dead_row_options& options,
                                   const std::function<base::result<Result>(session&)>& work) {
-  try {
-    session db(complete_conninfo(options.url, options.application_name),
-               {{"statement_timeout", "60s"}, {"lock_timeout", "5s"}});
-    return work(db);
-  } catch (...) {
-    return describe_current_exception().failure;
-  }
+  return with_one_session<Result>({options.url, options.schema, options.application_name}, work);
 }
 
 template <typename... More>
@@ -55,19 +41,14 @@ pqxx::result run(session& db, const statement& s, const dead_row_filter& which, 
                 seconds, which.id, more...);
 }
 
-std::optional<std::string> optional_text(const pqxx::field& f) {
-  if (f.is_null()) return std::nullopt;
-  return f.c_str();
-}
-
 dead_row decode(const pqxx::row& r) {
   dead_row row;
   row.id = r[0].as<std::int64_t>();
   row.message_id = r[1].c_str();
   row.exchange = r[2].c_str();
   row.routing_key = r[3].c_str();
-  row.ordering_key = optional_text(r[4]);
-  row.type = optional_text(r[5]);
+  row.ordering_key = text_or_none(r[4]);
+  row.type = text_or_none(r[5]);
   row.attempts = r[6].as<int>();
   row.created_at = r[7].c_str();
   row.died_at = r[8].c_str();
@@ -80,11 +61,11 @@ dead_row decode(const pqxx::row& r) {
 base::result<std::vector<dead_row>> list_dead(const dead_row_options& options,
                                               const dead_row_filter& which, std::int64_t after,
                                               std::size_t limit) {
-  const auto sql =
-      make("list_dead",
-           "SELECT " + std::string(row_columns) + " FROM \"outbox\".messages AS m WHERE " +
-               std::string(which_sql) + " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint",
-           options.schema);
+  const auto sql = for_schema("list_dead",
+                              "SELECT " + std::string(row_columns) +
+                                  " FROM \"outbox\".messages AS m WHERE " + std::string(which_sql) +
+                                  " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint",
+                              options.schema);
   return with_session<std::vector<dead_row>>(options, [&](session& db) {
     std::vector<dead_row> rows;
     for (const auto& r : run(db, sql, which, after, static_cast<std::int64_t>(limit)))
@@ -95,7 +76,7 @@ base::result<std::vector<dead_row>> list_dead(const dead_row_options& options,
 
 base::result<std::size_t> count_dead(const dead_row_options& options,
                                      const dead_row_filter& which) {
-  const auto sql = make(
+  const auto sql = for_schema(
       "count_dead", "SELECT count(*) FROM \"outbox\".messages AS m WHERE " + std::string(which_sql),
       options.schema);
   return with_session<std::size_t>(options, [&](session& db) {
@@ -104,13 +85,14 @@ base::result<std::size_t> count_dead(const dead_row_options& options,
 }
 
 base::result<dead_row_in_full> show_dead(const dead_row_options& options, std::int64_t id) {
-  const auto sql = make("show_dead",
-                        "SELECT " + std::string(row_columns) + R"(, m.headers::text, m.content_type,
+  const auto sql =
+      for_schema("show_dead",
+                 "SELECT " + std::string(row_columns) + R"(, m.headers::text, m.content_type,
        coalesce(octet_length(m.payload), octet_length(m.payload_bytes), 0), m.payload IS NOT NULL,
        coalesce(left(m.payload, 4096), encode(substr(m.payload_bytes, 1, 2048), 'hex'), '')
   FROM "outbox".messages AS m WHERE )" +
-                            std::string(which_sql),
-                        options.schema);
+                     std::string(which_sql),
+                 options.schema);
   return with_session<dead_row_in_full>(
       options, [&](session& db) -> base::result<dead_row_in_full> {
         dead_row_filter one;
@@ -121,8 +103,8 @@ base::result<dead_row_in_full> show_dead(const dead_row_options& options, std::i
                                "there is no dead row " + std::to_string(id)};
         dead_row_in_full full;
         full.row = decode(rows[0]);
-        full.headers = optional_text(rows[0][10]);
-        full.content_type = optional_text(rows[0][11]);
+        full.headers = text_or_none(rows[0][10]);
+        full.content_type = text_or_none(rows[0][11]);
         full.body_size = rows[0][12].as<std::size_t>();
         full.body_is_text = rows[0][13].as<bool>();
         full.body_beginning = rows[0][14].c_str();
@@ -134,16 +116,16 @@ base::result<dead_row_in_full> show_dead(const dead_row_options& options, std::i
 base::result<std::size_t> decide_dead(const dead_row_options& options, const dead_row_filter& which,
                                       dead_row_fate what) {
   const std::string function = what == dead_row_fate::retry ? "retry" : "discard";
-  const auto sql =
-      make(function.c_str(),
-           "SELECT count(*) FILTER (WHERE done.it), max(done.id), count(*) FROM (SELECT "
-           "\"outbox\"." +
-               function +
-               "(chosen.id, chosen.message_id) AS it, chosen.id FROM (SELECT m.id, m.message_id "
-               "FROM \"outbox\".messages AS m WHERE " +
-               std::string(which_sql) +
-               " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint) AS chosen OFFSET 0) AS done",
-           options.schema);
+  const auto sql = for_schema(
+      function.c_str(),
+      "SELECT count(*) FILTER (WHERE done.it), max(done.id), count(*) FROM (SELECT "
+      "\"outbox\"." +
+          function +
+          "(chosen.id, chosen.message_id) AS it, chosen.id FROM (SELECT m.id, m.message_id "
+          "FROM \"outbox\".messages AS m WHERE " +
+          std::string(which_sql) +
+          " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint) AS chosen OFFSET 0) AS done",
+      options.schema);
   return with_session<std::size_t>(options, [&](session& db) {
     std::size_t decided = 0;
     for (std::int64_t after = std::numeric_limits<std::int64_t>::min();;) {

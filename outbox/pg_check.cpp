@@ -13,6 +13,10 @@ check_line judge_schema(const schema_probe& probe, const std::string& schema) {
   switch (probe.fit) {
     case schema_fit::exact:
       return {"schema", check_state::ok, version};
+    case schema_fit::older:
+      return {"schema", check_state::warn,
+              version + " will do; run `outboxd migrate` for version " +
+                  std::to_string(newest_version())};
     case schema_fit::newer:
       return {"schema", check_state::warn, version + ", made by a newer outboxd"};
     case schema_fit::missing:

@@ -193,6 +193,21 @@ std::vector<loaded_body> decode_bodies(const pqxx::result& rows) {
   return bodies;
 }
 
+std::vector<pause_in_force> decode_pauses(const pqxx::result& rows) {
+  std::vector<pause_in_force> pauses;
+  for (const auto& r : rows) {
+    pause_in_force p{.scope = {optional_text(r[0]), optional_text(r[1])},
+                     .reason = text(r[2]),
+                     .by = text(r[3]),
+                     .age = std::chrono::milliseconds(number<std::int64_t>(r[4])),
+                     .ends_in = std::nullopt};
+    if (const auto left = optional_number<std::int64_t>(r[5]))
+      p.ends_in = std::chrono::milliseconds(*left);
+    pauses.push_back(std::move(p));
+  }
+  return pauses;
+}
+
 std::vector<failed_row> decode_failed(const pqxx::result& rows) {
   std::vector<failed_row> failed;
   for (const auto& r : rows) {

@@ -13,6 +13,7 @@ read_answer decode_read(const pqxx::result& rows);
 std::uint64_t decode_transaction(const pqxx::result& rows);  // an id, alone
 std::vector<loaded_body> decode_bodies(const pqxx::result& rows);
 std::vector<failed_row> decode_failed(const pqxx::result& rows);
+std::vector<pause_in_force> decode_pauses(const pqxx::result& rows);
 std::vector<row_ref> decode_refs(const pqxx::result& rows);
 backlog decode_backlog(const pqxx::result& rows);
 

@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "outbox/pg_sql_lead.hpp"
+#include "outbox/pg_sql_pauses.hpp"
 #include "outbox/pg_sql_read_new.hpp"
 #include "outbox/pg_sql_writers.hpp"
 #include "outbox/schema.hpp"
@@ -299,50 +301,6 @@ SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(page.id), 0),
        count(*) FILTER (WHERE page.status = 'sent' AND NOT page.old)
   FROM page)";
 
-// $1 schema. From the catalogue, because a statement that names a missing table, or one we may not
-// see, fails as a whole. Says what exists and which rights the relay lacks.
-constexpr std::string_view look_around_sql = R"(
-SELECT s.oid IS NOT NULL, bool_and(t.oid IS NOT NULL), current_user,
-       array_to_string(array_agg(DISTINCT lacking.what) FILTER (WHERE lacking.what IS NOT NULL), ', ')
-  FROM unnest(ARRAY['messages', 'messages', 'messages', 'lead', 'lead', 'schema_version'],
-              ARRAY['SELECT', 'UPDATE', 'DELETE', 'SELECT', 'UPDATE', 'SELECT']) AS needed (name, privilege)
-  LEFT JOIN pg_namespace AS s ON s.nspname = $1::text
-  LEFT JOIN pg_class AS t ON t.relnamespace = s.oid AND t.relname = needed.name
- CROSS JOIN LATERAL (
-   SELECT 'USAGE on the schema' WHERE NOT has_schema_privilege(s.oid, 'USAGE')
-    UNION ALL
-   SELECT needed.privilege || ' on ' || needed.name WHERE NOT has_table_privilege(t.oid, needed.privilege)
-    UNION ALL
-   SELECT NULL) AS lacking (what)
- GROUP BY s.oid)";
-
-// The first number of our advisory locks is the oid of the table, so that several outboxes share a
-// database. An oid above 2^31 becomes a negative int4; what counts is that it is always the same
-// number. Only the form that does not wait: a session that waits for a lock holds a snapshot, and
-// keeps vacuum from removing anything for as long as it waits.
-constexpr std::string_view try_lead_sql = R"(
-SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4),
-       (SELECT l.holder FROM "outbox".lead AS l),
-       '"outbox".messages'::regclass::oid)";
-
-constexpr std::string_view try_lock_sql =
-    R"(SELECT pg_try_advisory_lock('"outbox".messages'::regclass::oid::int4, $1::int4))";
-
-// $1 instance. Right after the lock and before anything is decided: from here on the decisions of
-// earlier leaders have no effect.
-constexpr std::string_view take_epoch_sql = R"(
-UPDATE "outbox".lead SET epoch = epoch + 1, holder = $1::text, since = now() RETURNING epoch)";
-
-// Keeps idle_session_timeout from ending the session, and tells whether it is the one that took the
-// lock, and whether that lock still means anything: the tables of a schema that was dropped and
-// made again have other oids. to_regclass() waits for no lock, so a change of the table costs no
-// lead; it fails where the right to use the schema is gone.
-constexpr std::string_view ping_sql =
-    R"(SELECT pg_backend_pid(), to_regclass('"outbox".messages')::oid)";
-
-constexpr std::string_view unlock_sql =
-    R"(SELECT pg_advisory_unlock('"outbox".messages'::regclass::oid::int4, $1::int4))";
-
 std::string joined(std::string_view beginning, std::string_view columns, std::string_view source) {
   return std::string(beginning).append(columns).append(source);
 }
@@ -362,6 +320,8 @@ store_statements::store_statements(const std::string& schema)
       writers(make("writers", writers_sql, schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),
+      can_pause(make("can_pause", can_pause_sql, schema)),
+      load_pauses(make("load_pauses", load_pauses_sql, schema)),
       mark_sent(make("mark_sent", mark_sent_sql, schema)),
       delete_sent(make("delete_sent", delete_sent_sql, schema)),
       decide(make("decide", decide_sql, schema)),

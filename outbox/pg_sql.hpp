@@ -21,6 +21,8 @@ struct store_statements {
   statement writers;   // who can still fill a gap
   statement load_bodies;
   statement load_failed;
+  statement can_pause;  // is there a table of pauses?
+  statement load_pauses;
   statement mark_sent;
   statement delete_sent;
   statement decide;

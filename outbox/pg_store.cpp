@@ -266,6 +266,17 @@ void pg_store::load_failed(std::int64_t after, bool dead_too, std::size_t limit,
       std::move(done));
 }
 
+void pg_store::load_pauses(handler<std::vector<pause_in_force>> done) {
+  impl_->reading_.submit<std::vector<pause_in_force>>(
+      "load_pauses",
+      [sql = impl_->sql_](session& db) {
+        // Asked each time: the schema may be brought to version 2 meanwhile.
+        if (!db.run(sql->can_pause)[0][0].as<bool>()) return std::vector<pause_in_force>{};
+        return decode_pauses(db.run(sql->load_pauses));
+      },
+      std::move(done));
+}
+
 void pg_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   std::sort(rows.begin(), rows.end());
   impl_->writing_.submit<std::size_t>(

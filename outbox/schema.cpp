@@ -84,14 +84,19 @@ std::string wake_channel(std::string_view schema) {
   return std::string(channel_prefix) + std::string(schema);
 }
 
-int required_version() {
+int newest_version() {
   return migrations::all().back().version;
 }
 
-schema_fit judge_version(std::optional<int> installed, int required) {
+int required_version() {
+  return std::max(1, newest_version() - 1);
+}
+
+schema_fit judge_version(std::optional<int> installed, int required, int newest) {
   if (installed.value_or(0) == 0) return schema_fit::missing;
   if (*installed < required) return schema_fit::too_old;
-  return *installed == required ? schema_fit::exact : schema_fit::newer;
+  if (*installed < newest) return schema_fit::older;
+  return *installed == newest ? schema_fit::exact : schema_fit::newer;
 }
 
 }  // namespace outboxd::outbox

@@ -52,16 +52,19 @@ inline constexpr std::int32_t wake_lock = 2;
 inline constexpr std::string_view installed_version_sql =
     R"(SELECT coalesce(max(version), 0) FROM "outbox".schema_version)";
 
-// The version this binary was built for.
+// The version this binary was built for, which `outboxd migrate` makes.
+int newest_version();
+// The oldest one it runs on: schema and processes are updated one after the other.
 int required_version();
 
 enum class schema_fit {
   missing,  // nothing there: migrate
   too_old,  // migrate
+  older,    // it will do; some verbs want the newest
   exact,
   newer,  // made by a newer outboxd, which keeps the schema usable for the one before it
 };
 
-schema_fit judge_version(std::optional<int> installed, int required);
+schema_fit judge_version(std::optional<int> installed, int required, int newest);
 
 }  // namespace outboxd::outbox

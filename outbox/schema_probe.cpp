@@ -11,7 +11,7 @@ schema_probe probe_schema(session& db, const lead_statements& sql, const std::st
   // Without the right to read the version there is none to judge; the grants come first anyway.
   if (probe.lacking.empty()) {
     probe.version = db.run(sql.schema_version)[0][0].as<int>();
-    probe.fit = judge_version(probe.version, required_version());
+    probe.fit = judge_version(probe.version, required_version(), newest_version());
   } else {
     probe.fit = schema_fit::exact;
   }
@@ -32,6 +32,7 @@ std::string advice(const schema_probe& probe, const std::string& schema) {
       return "schema " + outbox::quoted(schema) + " has version " + std::to_string(probe.version) +
              ", this outboxd needs " + std::to_string(required_version()) +
              ": run `outboxd migrate`";
+    case schema_fit::older:
     case schema_fit::exact:
     case schema_fit::newer:
       break;

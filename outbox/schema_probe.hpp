@@ -17,7 +17,7 @@ struct schema_probe {
   std::string lacking;  // grants, for people; empty: none
 
   bool ready() const {
-    return (fit == schema_fit::exact || fit == schema_fit::newer) && lacking.empty();
+    return fit != schema_fit::missing && fit != schema_fit::too_old && lacking.empty();
   }
 };
 

@@ -2,9 +2,9 @@
 // Implemented by pg_store (PostgreSQL) and memory_store (unit tests); both pass the same contract
 // suite (tests/support/store_contract.hpp).
 // Every call returns at once and answers exactly once, on the executor the store was made with,
-// never from inside the call. At most one read() and one load_bodies() are outstanding, and at most
-// one settle() or decide(). A failure leaves the database unchanged or, when it is `unavailable`,
-// in doubt: every statement here may be repeated.
+// never from inside the call. At most one read(), one load_bodies() and one load_pauses() are
+// outstanding, and at most one settle() or decide(). A failure leaves the database unchanged or,
+// when it is `unavailable`, in doubt: every statement here may be repeated.
 #pragma once
 
 #include <chrono>
@@ -17,6 +17,7 @@
 
 #include "base/result.hpp"
 #include "outbox/message.hpp"
+#include "outbox/pause.hpp"
 
 namespace outboxd::outbox {
 
@@ -153,6 +154,9 @@ class store {
   // have an ordering key: id > after, ascending by id, at most limit.
   virtual void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                            handler<std::vector<failed_row>> done) = 0;
+
+  // What is paused now. On a schema without pauses (version 1): nothing.
+  virtual void load_pauses(handler<std::vector<pause_in_force>> done) = 0;
 
   // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent,
   // or deletes them when the retention is 0. Rows that are gone or belong to another message_id are

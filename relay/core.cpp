@@ -12,6 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr std::size_t bodies_at_once = 8u << 20;
 constexpr auto quarantine_patience = 10s;  // then its rows use the other lanes
 constexpr auto quarantine_idle = 60s;      // then it is closed
 
@@ -46,6 +47,7 @@ void core::lead_gained(std::int64_t epoch, time_point now) {
   epoch_ = epoch;
   keys_.reset();  // what was told after the last lead was lost
   destinations_.reset();
+  forget_pauses();
   due_at_.reset();
   start_over(now);
 }
@@ -63,6 +65,7 @@ void core::lead_lost() {
   enlisting_.clear();
   drop_unpublished();
   destinations_.reset();
+  forget_pauses();
 }
 
 void core::drain() {
@@ -188,10 +191,70 @@ void core::empty_held_destinations() {
   }
 }
 
+// ---- bodies ----
+
+// What may come with the rows of a read, beside the bodies that are here and those that are waited
+// for: a large one must not wait for ever because small ones come first.
+std::size_t core::room_for_bodies() const {
+  std::size_t taken = rows_.bytes();
+  std::size_t needed = 0;
+  for (const row& r : bodiless_) {
+    needed += r.msg.body_size + r.msg.headers_size;
+    if (needed >= bodies_at_once) break;
+  }
+  taken = std::min(opts_.max_in_flight_bytes, taken + needed);
+  return std::min(bodies_at_once, opts_.max_in_flight_bytes - taken);
+}
+
+// Bodies that did not come with their rows: lowest id first, as many as fit. One may always be
+// held, or a body larger than the budget would wait for ever.
+void core::poll_bodies(std::vector<action>& todo) {
+  if (bodiless_.empty() || load_out_ || !leading() || draining_) return;
+  if (store_retry_at_) return;
+  std::size_t bytes = rows_.bytes();
+  std::size_t loaded = 0;
+  for (const row& r : bodiless_) {
+    const std::size_t size = r.msg.body_size + r.msg.headers_size;
+    const bool fits = bytes + size <= opts_.max_in_flight_bytes && loaded < bodies_at_once;
+    if (!fits && !(loading_.empty() && window_.empty())) break;
+    loading_.push_back(r.msg.ref);
+    bytes += size;
+    loaded += size;
+  }
+  if (loading_.empty()) return;
+  load_out_ = true;
+  todo.emplace_back(do_load_bodies{loading_});
+}
+
+void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now) {
+  load_out_ = false;
+  std::vector<outbox::row_ref> asked = std::exchange(loading_, {});
+  if (bodies.has_error()) return store_failed(bodies.error(), now);
+  store_worked();
+  for (outbox::loaded_body& b : *bodies) {
+    row* r = rows_.find(b.ref);
+    if (r == nullptr || r->msg.body_loaded) continue;
+    // Else a lower id of its key came between, or its destination is held: it has time.
+    if (r->state != row_state::bodiless) continue;
+    rows_.put_body(*r, std::move(b));
+    bodiless_.erase(bodiless_.iterator_to(*r));
+    window_.add(*r);
+  }
+  for (const outbox::row_ref& ref : asked) {
+    row* r = rows_.find(ref);
+    if (r == nullptr || r->state != row_state::bodiless) continue;
+    // It is gone from the table: somebody discarded it.
+    key_order::change c;
+    if (r->msg.ordering_key) c = keys_.finish(*r);
+    drop(*r);
+    apply(c);
+  }
+}
+
 // ---- what to do ----
 
 void core::poll_holds(time_point now, std::vector<action>& todo) {
-  if (leading() && !draining_) {
+  if (leading() && !draining_ && !pauses_.everything()) {
     for (row* r : destinations_.take_probes(now)) {
       r->state = row_state::queued;
       activate(*r);
@@ -223,7 +286,7 @@ void core::poll_quarantine(time_point now, std::vector<action>& todo) {
 }
 
 void core::poll_publish(time_point now, std::vector<action>& todo) {
-  if (!leading() || draining_) return;
+  if (!leading() || draining_ || pauses_.everything()) return;
   while (row* r = window_.next()) {
     r->published_at = now;
     todo.emplace_back(do_publish{r});
@@ -238,6 +301,7 @@ void core::poll(time_point now, std::vector<action>& todo) {
   poll_quarantine(now, todo);
   poll_write(now, todo);
   poll_bodies(todo);
+  poll_pauses(now, todo);  // before the read that goes by the same way
   poll_read(now, todo);
 }
 
@@ -260,7 +324,8 @@ std::optional<time_point> core::next_poll() const {
     if (waiting) next = next ? std::max(*next, *store_retry_at_) : *store_retry_at_;
   }
   if (!acked_.empty() && settling_.empty() && !store_retry_at_) sooner(settle_at_);
-  if (leading() && !draining_) sooner(destinations_.next_probe());
+  if (leading() && !draining_ && !pauses_.everything()) sooner(destinations_.next_probe());
+  sooner(next_look_at_pauses());
   if (quarantine_since_ && window_.some_lane_open()) {
     // Once it is over, every event is an occasion to look.
     if (!window_.without_quarantine()) sooner(*quarantine_since_ + quarantine_patience);

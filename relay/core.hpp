@@ -3,9 +3,9 @@
 // No clock, no randomness, no I/O, no log: time and luck are arguments. The driver (relay.cpp)
 // obeys, and calls poll() after every event and when next_poll() comes.
 //
-// In four files: core.cpp (a row's way through memory), core_read.cpp (what is read and may stay),
+// In five files: core.cpp (a row's way through memory), core_read.cpp (what is read and may stay),
 // core_outcome.cpp (what became of a publish), core_write.cpp (what the table is told, and tells of
-// failures).
+// failures), core_pause.cpp (what operators have stopped).
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "relay/destinations.hpp"
 #include "relay/key_order.hpp"
 #include "relay/options.hpp"
+#include "relay/pauses.hpp"
 #include "relay/row_table.hpp"
 #include "relay/skipped.hpp"
 #include "relay/window.hpp"
@@ -43,6 +44,7 @@ struct do_load_failed {
   bool dead_too = false;
   std::size_t limit = 0;
 };
+struct do_load_pauses {};
 struct do_publish {
   row* what;
 };  // on what->lane; alive until its outcome
@@ -59,11 +61,14 @@ struct do_want_quarantine {
 struct do_tell {
   hold_event what;
 };
+struct do_tell_pause {
+  pause_event what;
+};
 struct do_try_wake_lock {};
 struct do_release_wake_lock {};
-using action =
-    std::variant<do_read, do_load_bodies, do_load_failed, do_publish, do_settle, do_decide,
-                 do_want_quarantine, do_tell, do_try_wake_lock, do_release_wake_lock>;
+using action = std::variant<do_read, do_load_bodies, do_load_failed, do_load_pauses, do_publish,
+                            do_settle, do_decide, do_want_quarantine, do_tell, do_tell_pause,
+                            do_try_wake_lock, do_release_wake_lock>;
 
 // Says what became of a row for good, for metrics and logs.
 struct died {
@@ -88,6 +93,7 @@ class core {
   void read_answered(base::result<outbox::read_answer> answer, time_point now);
   void bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now);
   void failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed, time_point now);
+  void pauses_loaded(const base::result<std::vector<outbox::pause_in_force>>& told, time_point now);
   void settled(const base::result<std::size_t>& count, time_point now);
   // Answers with the rows that are dead now.
   std::vector<died> decided(const base::result<std::vector<outbox::row_ref>>& changed,
@@ -119,9 +125,11 @@ class core {
   std::size_t capacity() const { return capacity_; }
   std::size_t bytes_in_memory() const { return rows_.bytes(); }
   std::size_t unconfirmed() const { return window_.in_flight(); }
-  std::size_t held_keys() const { return keys_.held(); }
+  // Without those that are paused.
+  std::size_t held_keys() const { return keys_.held() - std::min(keys_.held(), pauses_.keys()); }
   std::size_t held_destinations() const { return destinations_.held(); }
   std::vector<hold_info> holds() const { return destinations_.holds(); }
+  const std::vector<pause>& paused() const { return pauses_.now(); }
   // Where pending rows may be, and nowhere else as far as is known: in memory, skipped, in gaps or
   // above the frontier. Ascending, disjoint.
   std::vector<outbox::id_range> may_be_pending() const;
@@ -154,6 +162,14 @@ class core {
   void skip_behind(const outbox::message& m, time_point now);
   void look_again_later(time_point now);
   void enlist(const outbox::message& m);
+  // Stopped by operators.
+  bool wants_pauses(time_point now) const;
+  void poll_pauses(time_point now, std::vector<action>& todo);
+  std::optional<time_point> next_look_at_pauses() const;
+  void obey(pause_event& e, time_point now);
+  void pause_exchange(const std::string& exchange, time_point now);
+  void resume_exchange(const std::string& exchange);
+  void forget_pauses();
   // Going on.
   void apply(const key_order::change& c);
   void activate(row& r);
@@ -193,6 +209,7 @@ class core {
   void poll_failed(std::vector<action>& todo);
   void poll_holds(time_point now, std::vector<action>& todo);
   void poll_read(time_point now, std::vector<action>& todo);
+  std::size_t room_for_bodies() const;
   void poll_bodies(std::vector<action>& todo);
   void poll_publish(time_point now, std::vector<action>& todo);
   void poll_quarantine(time_point now, std::vector<action>& todo);
@@ -214,6 +231,13 @@ class core {
 
   std::optional<std::int64_t> epoch_;  // while leading
   bool draining_ = false;
+
+  pauses pauses_;
+  bool pauses_out_ = false;
+  bool may_be_paused_ = false;  // somebody notified: a service, or an operator
+  time_point pauses_asked_at_{};
+  std::optional<time_point> pauses_seen_at_;  // none: nothing is read before
+  std::vector<pause_event> pause_events_;
 
   // The rows that have failed, read page by page: what holds keys and destinations.
   bool holds_known_ = false;  // nothing is read before

@@ -17,7 +17,6 @@ constexpr std::size_t visited_per_walk = 20'000;
 constexpr std::size_t due_rows = 256;
 constexpr std::size_t enlisting_at_most = 5'000;
 constexpr std::size_t inline_row_bytes = 64u << 10;
-constexpr std::size_t inline_total_bytes = 8u << 20;
 constexpr auto sweep_interval = 5min;
 constexpr auto shortest_round_pause = 1'000ms;
 constexpr auto longest_round_pause = 60'000ms;
@@ -52,6 +51,7 @@ void core::sweep(time_point now) {
 
 void core::notified(time_point now) {
   read_at_ = now;
+  may_be_paused_ = true;
   if (dead_holds_ > 0) look_at_holds(now);  // an operator may have decided
 }
 
@@ -237,7 +237,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   // Another leader has been there: it may have deferred rows that this answer does not show, and
   // what is behind them is not ours to publish. We shall hear of it.
   const bool replaced = answer.has_value() && leading() && answer->epoch != *epoch_;
-  if (answer.has_error() || stale || replaced || !leading() || draining_) {
+  const bool too_early = !pauses_seen_at_;
+  if (answer.has_error() || stale || replaced || too_early || !leading() || draining_) {
     if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
     if (answer.has_error()) store_failed(answer.error(), now);
@@ -271,36 +272,11 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now) {
-  load_out_ = false;
-  std::vector<outbox::row_ref> asked = std::exchange(loading_, {});
-  if (bodies.has_error()) return store_failed(bodies.error(), now);
-  store_worked();
-  for (outbox::loaded_body& b : *bodies) {
-    row* r = rows_.find(b.ref);
-    if (r == nullptr || r->msg.body_loaded) continue;
-    // Else a lower id of its key came between, or its destination is held: it has time.
-    if (r->state != row_state::bodiless) continue;
-    rows_.put_body(*r, std::move(b));
-    bodiless_.erase(bodiless_.iterator_to(*r));
-    window_.add(*r);
-  }
-  for (const outbox::row_ref& ref : asked) {
-    row* r = rows_.find(ref);
-    if (r == nullptr || r->state != row_state::bodiless) continue;
-    // It is gone from the table: somebody discarded it.
-    key_order::change c;
-    if (r->msg.ordering_key) c = keys_.finish(*r);
-    drop(*r);
-    apply(c);
-  }
-}
-
 // ---- what to do ----
 
 bool core::reads_when_due() const {
   const bool room = rows_.size() == 0 || free_rows() >= capacity_ / 4;
-  return leading() && holds_known_ && !draining_ && !read_out_ && room;
+  return leading() && holds_known_ && !draining_ && !read_out_ && room && !pauses_.everything();
 }
 
 bool core::wants_round(time_point now) const {
@@ -364,36 +340,16 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   const bool enough_due = enlisting_.size() >= enlisting_at_most;
   request.due_limit = enough_due ? 0 : due_rows + rows_.deferred() + enlisting_.size();
   request.max_delay = opts_.max_delay;
-  if (bodiless_.empty() && !mostly_skipped_) {  // else bodies that wait, or are needed, come first
+  // Of rows that will be skipped, most bodies would come in vain; not of those that keys ask for.
+  const bool for_keys = request.below && !walk_is_round_;
+  if (!mostly_skipped_ || for_keys) {
     request.inline_row_bytes = inline_row_bytes;
-    request.inline_total_bytes =
-        std::min(inline_total_bytes,
-                 opts_.max_in_flight_bytes - std::min(opts_.max_in_flight_bytes, rows_.bytes()));
+    request.inline_total_bytes = room_for_bodies();
   }
   read_at_.reset();
   rows_.read_sent();
   read_out_ = request;
   todo.emplace_back(do_read{std::move(request)});
-}
-
-// Bodies that did not come with their rows: lowest id first, as many as fit. One may always be
-// held, or a body larger than the budget would wait for ever.
-void core::poll_bodies(std::vector<action>& todo) {
-  if (bodiless_.empty() || load_out_ || !leading() || draining_) return;
-  if (store_retry_at_) return;
-  std::size_t bytes = rows_.bytes();
-  std::size_t loaded = 0;
-  for (const row& r : bodiless_) {
-    const std::size_t size = r.msg.body_size + r.msg.headers_size;
-    const bool fits = bytes + size <= opts_.max_in_flight_bytes && loaded < inline_total_bytes;
-    if (!fits && !(loading_.empty() && window_.empty())) break;
-    loading_.push_back(r.msg.ref);
-    bytes += size;
-    loaded += size;
-  }
-  if (loading_.empty()) return;
-  load_out_ = true;
-  todo.emplace_back(do_load_bodies{loading_});
 }
 
 }  // namespace outboxd::relay

@@ -254,7 +254,7 @@ void core::learn_holds(const std::vector<outbox::failed_row>& page, time_point n
 // A row that failed and is no longer among those that have: somebody else has settled it.
 void core::let_go_of_others() {
   keys_.release_if([&](const outbox::row_ref& ref) {
-    return !listed_.contains(ref) && rows_.find(ref) == nullptr &&
+    return ref != pause_mark && !listed_.contains(ref) && rows_.find(ref) == nullptr &&
            !written_since_holds_asked_.contains(ref) && !enlisting_.contains(ref);
   });
 }

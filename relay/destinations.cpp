@@ -7,13 +7,6 @@ namespace outboxd::relay {
 
 namespace {
 
-using namespace std::chrono_literals;
-
-// A destination that is held is asked again at least so often, however long it has been so: one
-// publish costs nothing, and what was mended should go on. Not so one that does not answer: what it
-// is asked may be sent twice.
-constexpr std::chrono::milliseconds longest_pause = 10'000ms;
-
 constexpr std::size_t failures_to_hold = 3;
 constexpr std::size_t holds_of_an_exchange = 32;  // beyond, the exchange is held
 constexpr std::size_t holds_at_most = 1'024;      // beyond, rows fail one by one
@@ -95,6 +88,7 @@ hold* destinations::hold_of(const outbox::message& m) {
 
 bool destinations::may_wait(const hold& h, const outbox::message& m) const {
   // Kept free for those that have none: their destinations would never be asked.
+  if (h.shown.paused) return false;
   const std::size_t spare = h.pool.empty() ? 0 : waiting_at_most_ / 2;
   if (h.pool.size() >= waiting_per_hold || waiting_ + spare >= waiting_at_most_) return false;
   return h.silent || (m.ref.id > h.after && (!h.only_fresh || m.attempts == 0));
@@ -175,6 +169,7 @@ void destinations::silent(row& r, const std::string& reason, time_point now) {
     begin_site(s, reason, now);
     h = s.current();
   }
+  if (h->shown.paused) return;
   h->silent = true;
   h->shown.reason = reason;
 }
@@ -261,6 +256,7 @@ std::vector<row*> destinations::succeeded(row& r) {
   s.failed.clear();
   e.failed.clear();
   if (s.share != whole_window && ++s.share >= max_in_flight_) s.share = whole_window;
+  if (e.held && e.held->shown.paused) return {};
   if (e.held) {
     for (auto& [name, other] : sites_) {
       if (other->exchange == &e) other->share = 1;
@@ -272,94 +268,6 @@ std::vector<row*> destinations::succeeded(row& r) {
     return end_site(s);
   }
   return {};
-}
-
-// ---- probes ----
-
-std::chrono::milliseconds destinations::pause(const hold& h) const {
-  const auto pause = backoff_.after(h.shown.probes + h.in_vain + 1, random_());
-  return h.silent ? pause : std::min(pause, longest_pause);
-}
-
-void destinations::schedule(hold& h, time_point now) {
-  ++h.shown.probes;
-  h.shown.next_probe = now + pause(h);
-  find_next_probe();
-}
-
-void destinations::find_next_probe() {
-  next_probe_.reset();
-  hungry_at_.reset();
-  for (const hold* h : holds_) {
-    if (h->probing != nullptr) continue;
-    auto& earliest = h->pool.empty() ? hungry_at_ : next_probe_;
-    earliest = std::min(earliest.value_or(h->shown.next_probe), h->shown.next_probe);
-  }
-}
-
-std::vector<row*> destinations::take_probes(time_point now) {
-  std::vector<row*> probes;
-  if (!next_probe_ || *next_probe_ > now) return probes;
-  for (hold* h : holds_) {
-    if (h->probing != nullptr || h->pool.empty() || h->shown.next_probe > now) continue;
-    h->probing = h->pool.front();
-    h->pool.erase(h->pool.begin());
-    --waiting_;
-    h->probing->probe = true;
-    h->in_vain = 0;
-    h->after = h->probing->msg.ref.id;
-    probes.push_back(h->probing);
-  }
-  if (!probes.empty()) find_next_probe();
-  return probes;
-}
-
-std::vector<outbox::destination> destinations::sated(time_point now) {
-  std::vector<outbox::destination> sated;
-  for (hold* h : holds_) {
-    const bool wants = h->probing == nullptr && h->pool.empty() && h->shown.next_probe <= now;
-    if (wants) continue;
-    h->fed = h->left_out = true;
-    sated.push_back(h->shown.where);
-  }
-  return sated;
-}
-
-void destinations::round_begins() {
-  for (hold* h : holds_) {
-    h->fed = h->probing != nullptr || !h->pool.empty();
-    h->left_out = false;
-  }
-}
-
-bool destinations::round_ended(time_point now) {
-  const std::size_t held = holds_.size();
-  for (hold* h : holds_) {
-    if (h->probing != nullptr || !h->pool.empty() || h->left_out) continue;
-    const bool all_had_a_chance = h->silent || (h->after == 0 && !h->only_fresh);
-    h->only_fresh = h->after != 0 || !h->only_fresh;
-    h->after = 0;
-    // Its rows are there, but wait for others of their keys: the next round would not help.
-    if (!all_had_a_chance || h->shown.next_probe > now) continue;
-    ++h->in_vain;
-    h->shown.next_probe = now + pause(*h);
-  }
-  find_next_probe();
-  const auto unfed = [](const std::unique_ptr<hold>& h) {
-    return h && !h->fed && h->probing == nullptr && h->pool.empty();
-  };
-  std::vector<site*> over;
-  for (auto& [name, s] : sites_) {
-    if (unfed(s->held)) over.push_back(s.get());
-  }
-  for (site* s : over) {
-    end_site(*s);
-    forget_if_idle(*s);  // and maybe others, but none that is held
-  }
-  for (auto& [name, e] : exchanges_) {
-    if (unfed(e->held)) end(e->held);
-  }
-  return holds_.size() < held;
 }
 
 void destinations::reset() {
@@ -374,6 +282,7 @@ void destinations::reset() {
     e->held_sites = 0;
   }
   holds_.clear();
+  paused_ = 0;
   events_.clear();
   waiting_ = 0;
   next_probe_.reset();

@@ -128,9 +128,15 @@ class destinations {
   void round_begins();
   bool round_ended(time_point now);
 
+  // Nothing goes to the exchange, and nothing asks whether it works, until resume_exchange(). What
+  // was known of it is forgotten; answers with the rows that waited.
+  std::vector<row*> pause_exchange(const std::string& exchange, time_point now);
+  void resume_exchange(const std::string& exchange);
+
   void reset();
 
-  std::size_t held() const { return holds_.size(); }
+  // Without those that are paused.
+  std::size_t held() const { return holds_.size() - paused_; }
   std::vector<hold_info> holds() const;
   std::vector<hold_event> take_events() { return std::exchange(events_, {}); }
 
@@ -172,6 +178,7 @@ class destinations {
   boost::unordered_flat_map<site_name, std::unique_ptr<site>, site_name_hash> sites_;
   std::deque<std::pair<std::string, std::string>> remembered_;  // without rows, oldest first
   std::vector<hold*> holds_;
+  std::size_t paused_ = 0;  // of these
   std::size_t waiting_ = 0;
   std::optional<time_point> next_probe_, hungry_at_;
   std::vector<hold_event> events_;

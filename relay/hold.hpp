@@ -17,6 +17,7 @@ struct hold_info {
   time_point next_probe{};
   int probes = 0;  // that failed
   bool probing = false;
+  bool paused = false;  // by an operator: there are no probes
 };
 
 struct hold_event {

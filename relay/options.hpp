@@ -19,6 +19,7 @@ struct options {
   bool pipelined = false;                               // OUTBOX_ORDERING
   bool block_on_dead = false;                           // OUTBOX_ON_DEAD: a dead row holds its key
   std::chrono::milliseconds poll_interval{1'000};       // when idle
+  std::chrono::milliseconds look_at_pauses{800};        // what operators stop, stops in a second
   bool notify = true;                                   // false: OUTBOX_WAKE=poll, no wake lock
   std::chrono::milliseconds retention{24 * 3'600'000};  // 0: rows are deleted on ack, no purge
   std::chrono::milliseconds dead_retention{30ll * 24 * 3'600'000};

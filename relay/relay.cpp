@@ -92,6 +92,8 @@ void relay::impl::obey(action& a) {
     store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
   } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
     store_.load_failed(holds->after, holds->dead_too, holds->limit, then(&impl::on_failed_rows));
+  } else if (std::holds_alternative<do_load_pauses>(a)) {
+    store_.load_pauses(then(&impl::on_pauses));
   } else if (auto* publish = std::get_if<do_publish>(&a)) {
     metrics_.published(publish->what->msg.body_size);
     broker_.publish(publish->what->lane, publish->what->msg);
@@ -104,6 +106,8 @@ void relay::impl::obey(action& a) {
     broker_.want_quarantine(quarantine->wanted);
   } else if (auto* tell = std::get_if<do_tell>(&a)) {
     note_hold(tell->what);
+  } else if (auto* tell_pause = std::get_if<do_tell_pause>(&a)) {
+    note_pause(tell_pause->what);
   } else if (std::holds_alternative<do_try_wake_lock>(a)) {
     after_writing([](impl& self) { self.try_wake_lock(); });
   } else {

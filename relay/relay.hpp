@@ -39,6 +39,14 @@ struct hold_status {
   int probes = 0;                                          // that failed
 };
 
+// What an operator has stopped.
+struct pause_status {
+  outbox::pause_scope scope;
+  std::string reason, by;
+  std::chrono::milliseconds since{0};
+  std::optional<std::chrono::milliseconds> ends_in;  // none: until it is resumed
+};
+
 // For /readyz, /metrics and the status page. Cheap; taken on the io thread.
 struct status {
   outbox::lead_state lead = outbox::lead_state::connecting;
@@ -51,6 +59,7 @@ struct status {
   std::size_t unconfirmed = 0;
   std::size_t held_keys = 0;
   std::vector<hold_status> holds;
+  std::vector<pause_status> pauses;
   std::optional<lane_status> quarantine;  // none: not needed now
   std::optional<std::chrono::microseconds> oldest_unconfirmed_age;
   std::optional<outbox::backlog> backlog;  // as last measured; only while leading

@@ -146,6 +146,16 @@ void relay::impl::note_hold(const hold_event& e) {
   }
 }
 
+void relay::impl::note_pause(const pause_event& e) {
+  const outbox::pause_in_force& p = e.what.what;
+  if (e.began) {
+    log_.warn("pause.began", {{"what", name_of(p.scope)}, {"by", p.by}, {"reason", p.reason}});
+  } else {
+    log_.info("pause.ended", {{"what", name_of(p.scope)},
+                              {"paused_ms", since(e.what.since, clock_now()).count() / 1000}});
+  }
+}
+
 // ---- what operators see ----
 
 namespace {
@@ -163,6 +173,18 @@ hold_status shown(const hold_info& h, time_point now) {
   return s;
 }
 
+pause_status shown(const pause& p, time_point now) {
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  pause_status s{.scope = p.what.scope,
+                 .reason = p.what.reason,
+                 .by = p.what.by,
+                 .since = duration_cast<milliseconds>(now - p.since),
+                 .ends_in = std::nullopt};
+  if (p.ends_at) s.ends_in = std::max(duration_cast<milliseconds>(*p.ends_at - now), 0ms);
+  return s;
+}
+
 }  // namespace
 
 status relay::impl::current() const {
@@ -177,7 +199,9 @@ status relay::impl::current() const {
   s.rows_in_memory = core_.rows_in_memory();
   s.unconfirmed = core_.unconfirmed();
   s.held_keys = core_.held_keys();
-  for (const hold_info& h : core_.holds()) s.holds.push_back(shown(h, now));
+  for (const hold_info& h : core_.holds())
+    if (!h.paused) s.holds.push_back(shown(h, now));
+  for (const pause& p : core_.paused()) s.pauses.push_back(shown(p, now));
   if (core_.needs_quarantine()) s.quarantine = lanes_.back().shown;
   s.oldest_unconfirmed_age = core_.oldest_unconfirmed_age(now);
   s.backlog = backlog_;

@@ -78,6 +78,9 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void on_failed_rows(base::result<std::vector<outbox::failed_row>> r) {
     core_.failed_loaded(r, clock_now());
   }
+  void on_pauses(base::result<std::vector<outbox::pause_in_force>> r) {
+    core_.pauses_loaded(r, clock_now());
+  }
   void on_settled(base::result<std::size_t> r) { core_.settled(r, clock_now()); }
   void on_decided(base::result<std::vector<outbox::row_ref>> r);
   void on_measured(base::result<outbox::backlog> r);
@@ -92,6 +95,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void keep_house();
   void count_blocked_time(lane_info& lane, time_point now);
   void note_hold(const hold_event& e);
+  void note_pause(const pause_event& e);
   void note_failure(const outcome& o, const outbox::message& m, verdict what);
   void finish_drain(drain_result result);
 

@@ -16,8 +16,6 @@ struct later_verb {
 
 // Their names are taken, so that scripts fail loudly until they exist.
 constexpr std::array later_verbs{
-    later_verb{"pause", "Stop publishing"},
-    later_verb{"resume", "Go on publishing"},
     later_verb{"replay", "Publish sent rows again"},
     later_verb{"purge", "Delete sent rows now"},
 };
@@ -34,6 +32,9 @@ struct options {
   dead_command dead;
   std::string since;
   bool all = false;
+  pause_command pause;
+  std::string pause_for;
+  bool list_pauses = false;
 };
 
 std::string is_duration(const std::string& text) {
@@ -74,6 +75,21 @@ void add_dead(CLI::App& app, options& opts) {
   }
 }
 
+void add_pauses(CLI::App& app, options& opts) {
+  auto* pause = app.add_subcommand("pause", "Stop publishing, until resume or for a while");
+  auto* resume = app.add_subcommand("resume", "Go on publishing what was paused by the same words");
+  for (auto* verb : {pause, resume}) {
+    auto* exchange = verb->add_option("--exchange", opts.pause.scope.exchange,
+                                      "Only this exchange ('' is the default one)");
+    verb->add_option("--key", opts.pause.scope.ordering_key, "Only this ordering key")
+        ->excludes(exchange);
+  }
+  pause->add_option("--for", opts.pause_for, "Go on by itself after this time, such as 15m")
+      ->check(is_duration);
+  pause->add_option("--reason", opts.pause.reason, "Shown to everybody who wonders why");
+  pause->add_flag("--list", opts.list_pauses, "Pause nothing: say what is paused");
+}
+
 void add_verbs(CLI::App& app, options& opts) {
   app.add_subcommand("run", "Relay rows until SIGTERM (the default)");
   auto* migrate = app.add_subcommand(
@@ -95,6 +111,7 @@ void add_verbs(CLI::App& app, options& opts) {
       ->needs(watch)
       ->check(CLI::PositiveNumber);
   add_dead(app, opts);
+  add_pauses(app, opts);
   app.add_subcommand("version", "Print version and revision");
   for (const auto& verb : later_verbs) {
     app.add_subcommand(verb.name, verb.sentence)
@@ -133,6 +150,15 @@ command to_dead_command(const CLI::App& verb, const options& opts) {
   return c;
 }
 
+command to_pause_command(const std::string& verb, const options& opts) {
+  using action = pause_command::action;
+  pause_command c = opts.pause;
+  c.what = verb == "resume" ? action::resume : opts.list_pauses ? action::list : action::pause;
+  if (!opts.pause_for.empty())
+    c.lasting = std::chrono::ceil<std::chrono::seconds>(*parse_duration(opts.pause_for));
+  return c;
+}
+
 command to_command(const CLI::App& app, const options& opts) {
   if (opts.version) return version_command{};
   const auto chosen = app.get_subcommands();
@@ -143,6 +169,7 @@ command to_command(const CLI::App& app, const options& opts) {
   if (verb == "version") return version_command{};
   if (verb == "status") return opts.status;
   if (verb == "dead") return to_dead_command(*chosen.front(), opts);
+  if (verb == "pause" || verb == "resume") return to_pause_command(verb, opts);
   if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
   if (verb == "migrate") {
     using action = migrate_command::action;

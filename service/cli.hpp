@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "outbox/dead_rows.hpp"
+#include "outbox/pause.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -36,6 +37,12 @@ struct dead_command {
   std::size_t limit = 100;  // of list
   bool dry_run = false;
 };
+struct pause_command {
+  enum class action { pause, resume, list } what = action::pause;
+  outbox::pause_scope scope;
+  std::optional<std::chrono::seconds> lasting;  // none: until it is resumed
+  std::string reason;
+};
 struct version_command {};
 // Nothing to run: help was asked for, the line was wrong, or the verb is not in this version.
 struct answer_command {
@@ -45,7 +52,7 @@ struct answer_command {
 
 using command =
     std::variant<run_command, migrate_command, check_command, config_command, healthcheck_command,
-                 status_command, dead_command, version_command, answer_command>;
+                 status_command, dead_command, pause_command, version_command, answer_command>;
 
 struct command_line {
   command what;

@@ -12,6 +12,7 @@
 #include "service/dead_command.hpp"
 #include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
+#include "service/pause_command.hpp"
 #include "service/settings_text.hpp"
 #include "service/status_command.hpp"
 #include "service/version.hpp"
@@ -80,6 +81,9 @@ struct executor {
   }
   exit_code operator()(const dead_command& c) const {
     return with_settings([&](const auto& loaded) { return dead(loaded.values, c, to); });
+  }
+  exit_code operator()(const pause_command& c) const {
+    return with_settings([&](const auto& loaded) { return pause(loaded.values, c, to); });
   }
   exit_code operator()(const healthcheck_command& c) const {
     return with_settings([&](const auto& loaded) { return healthcheck(loaded.values, c, to); });

@@ -25,4 +25,11 @@ std::string hold_in_words(const relay::hold_status& hold) {
   return text + ": " + hold.reason;
 }
 
+std::string pause_in_words(const relay::pause_status& pause) {
+  std::string text = name_of(pause.scope) + " since " + in_seconds(pause.since) + " by " + pause.by;
+  if (pause.ends_in) text += ", ends in " + in_seconds(*pause.ends_in);
+  if (!pause.reason.empty()) text += ": " + pause.reason;
+  return text;
+}
+
 }  // namespace outboxd::service

@@ -219,6 +219,7 @@ void metrics::impl::take(const relay::status& now) {
   unconfirmed.Set(static_cast<double>(now.unconfirmed));
   held_keys.Set(static_cast<double>(now.held_keys));
   held_destinations.Set(static_cast<double>(now.holds.size()));
+  paused.Set(static_cast<double>(now.pauses.size()));
   broker_connected.Set(!now.lanes.empty() &&
                        std::all_of(now.lanes.begin(), now.lanes.end(), is_open));
   broker_blocked.Set(std::any_of(now.lanes.begin(), now.lanes.end(), is_blocked));

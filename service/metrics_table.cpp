@@ -12,7 +12,8 @@ using enum metric_kind;
 constexpr std::string_view failures =
     "returned|nacked|no_exchange|forbidden|refused|too_large|invalid|delay_too_long";
 constexpr std::string_view operations =
-    "read|load_bodies|load_failed|settle|decide|measure|purge|look_around|try_lead|ping|try_wake_"
+    "read|load_bodies|load_failed|load_pauses|settle|decide|measure|purge|look_around|try_lead|"
+    "ping|try_wake_"
     "lock|release_wake_lock";
 
 // clang-format off
@@ -45,7 +46,7 @@ constexpr std::array table{
     metric_row{"outbox_broker_blocked", gauge, "1 while the broker blocks publishing on any connection but the quarantine."},
     metric_row{"outbox_db_connected", gauge, "1 while the database answers."},
     metric_row{"outbox_leader", gauge, "1 on the instance that relays."},
-    metric_row{"outbox_paused", gauge, "1 while publishing is paused by an operator."},
+    metric_row{"outbox_paused", gauge, "Pauses by operators in force; 0: nothing is paused."},
     metric_row{"outbox_schema_version", gauge, "Number of the last migration found in the database; 0 until it is known."},
     metric_row{"outbox_build_info", gauge, "Always 1; the labels say what was built.", "version,revision"},
 

@@ -105,19 +105,26 @@ readiness_check held(const relay::status& now) {
   return {"held", true, text};
 }
 
+// No reason not to be ready: it is what somebody wants.
+readiness_check paused(const relay::status& now) {
+  std::string text;
+  const auto named = std::min(now.pauses.size(), holds_named);
+  for (std::size_t i = 0; i < named; ++i)
+    text += (i == 0 ? "" : "; ") + pause_in_words(now.pauses[i]);
+  if (named < now.pauses.size())
+    text += "; and " + std::to_string(now.pauses.size() - named) + " more";
+  return {"paused", true, text.empty() ? "nothing" : text};
+}
+
 }  // namespace
 
 std::vector<readiness_check> readiness(const process_view& view) {
   const auto& now = view.relay;
-  return {database(view),
-          schema(now),
-          lead(now),
-          broker(now),
-          blocked(now),
-          quarantine(now),
-          unconfirmed(now),
-          held(now),
-          {"draining", !now.draining, now.draining ? "shutting down" : ""}};
+  return {database(view),   schema(now),
+          lead(now),        broker(now),
+          blocked(now),     quarantine(now),
+          unconfirmed(now), held(now),
+          paused(now),      {"draining", !now.draining, now.draining ? "shutting down" : ""}};
 }
 
 std::string in_one_line(const process_view& view) {
@@ -129,6 +136,7 @@ std::string in_one_line(const process_view& view) {
   std::string text = "leading";
   if (now.backlog) text += ", " + std::to_string(now.backlog->pending) + " rows wait";
   if (now.oldest_pending_age) text += ", the oldest for " + in_seconds(*now.oldest_pending_age);
+  if (!now.pauses.empty()) text += ", paused: " + paused(now).detail;
   if (!now.holds.empty()) text += ", " + std::to_string(now.holds.size()) + " destinations held";
   return text;
 }

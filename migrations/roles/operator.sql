@@ -1,4 +1,4 @@
--- What an operator may do: see everything, and decide about dead messages.
+-- What an operator may do: see everything, decide about dead messages, and pause publishing.
 
 DO $$
 BEGIN
@@ -9,5 +9,10 @@ END
 $$;
 
 GRANT USAGE ON SCHEMA "outbox" TO "outbox_operator";
-GRANT SELECT ON "outbox".messages, "outbox".lead, "outbox".schema_version TO "outbox_operator";
-GRANT EXECUTE ON FUNCTION "outbox".retry(bigint, uuid), "outbox".discard(bigint, uuid) TO "outbox_operator";
+GRANT SELECT ON "outbox".messages, "outbox".lead, "outbox".schema_version, "outbox".pauses TO "outbox_operator";
+GRANT EXECUTE ON FUNCTION
+  "outbox".retry(bigint, uuid),
+  "outbox".discard(bigint, uuid),
+  "outbox".pause(text, text, interval, text),
+  "outbox".resume(text, text)
+TO "outbox_operator";

@@ -14,4 +14,4 @@ GRANT
           correlation_id, reply_to, app_id, priority, expiration_ms, headers, mandatory, not_before, status, attempts,
           due_at, failing_since, sent_at, last_error)
 ON "outbox".messages TO "outbox_reader";
-GRANT SELECT ON "outbox".lead, "outbox".schema_version TO "outbox_reader";
+GRANT SELECT ON "outbox".lead, "outbox".schema_version, "outbox".pauses TO "outbox_reader";

@@ -11,6 +11,12 @@ $$;
 GRANT USAGE ON SCHEMA "outbox" TO "outbox_relay";
 GRANT SELECT, UPDATE, DELETE ON "outbox".messages TO "outbox_relay";
 GRANT SELECT, UPDATE ON "outbox".lead TO "outbox_relay";
-GRANT SELECT ON "outbox".schema_version, "outbox".messages_id_seq TO "outbox_relay";
--- `outboxd dead` with the settings of the sidecar: nothing that UPDATE and DELETE would not allow.
-GRANT EXECUTE ON FUNCTION "outbox".retry(bigint, uuid), "outbox".discard(bigint, uuid) TO "outbox_relay";
+GRANT SELECT ON "outbox".schema_version, "outbox".messages_id_seq, "outbox".pauses TO "outbox_relay";
+-- `outboxd dead`, `pause` and `resume` with the settings of the sidecar: nothing that UPDATE and DELETE, or stopping it,
+-- would not allow.
+GRANT EXECUTE ON FUNCTION
+  "outbox".retry(bigint, uuid),
+  "outbox".discard(bigint, uuid),
+  "outbox".pause(text, text, interval, text),
+  "outbox".resume(text, text)
+TO "outbox_relay";

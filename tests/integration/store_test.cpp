@@ -4,6 +4,7 @@
 #include <boost/lexical_cast.hpp>
 
 #include "outbox/pqxx_compat.hpp"
+#include "outbox/schema.hpp"
 #include "tests/support/outbox_database.hpp"
 #include "tests/support/servers.hpp"
 #include "tests/support/store_contract.hpp"
@@ -61,6 +62,25 @@ class pg_harness final : public store_harness {
     db_.run("UPDATE \"outbox\".messages SET created_at = created_at" + ago +
             ", not_before = not_before" + ago + ", due_at = due_at" + ago +
             ", failing_since = failing_since" + ago + ", sent_at = sent_at" + ago);
+    db_.run("UPDATE \"outbox\".pauses SET paused_at = paused_at" + ago + ", ends_at = ends_at" +
+            ago);
+  }
+  void pause(const outbox::pause_scope& scope, const std::string& reason,
+             std::optional<std::chrono::milliseconds> lasting) override {
+    pqxx::connection connection(db_.url());
+    pqxx::work tx(connection);
+    tx.exec_params(
+        outbox::fill_in("SELECT \"outbox\".pause($1, $2, $3 * interval '1 ms', $4)", names()),
+        scope.exchange, scope.ordering_key,
+        lasting ? std::optional(lasting->count()) : std::nullopt, reason);
+    tx.commit();
+  }
+  void resume(const outbox::pause_scope& scope) override {
+    pqxx::connection connection(db_.url());
+    pqxx::work tx(connection);
+    tx.exec_params(outbox::fill_in("SELECT \"outbox\".resume($1, $2)", names()), scope.exchange,
+                   scope.ordering_key);
+    tx.commit();
   }
 
   std::int64_t take_lead() override {
@@ -83,6 +103,11 @@ class pg_harness final : public store_harness {
   }
 
  private:
+  outbox::schema_names names() const {
+    outbox::schema_names names;
+    names.schema = db_.schema();
+    return names;
+  }
   std::unique_ptr<outbox::pg_store> make(bool delete_on_ack) {
     outbox::pg_options options;
     options.url = [url = db_.url()] { return url; };

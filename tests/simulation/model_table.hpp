@@ -60,6 +60,8 @@ class model_table {
   // ---- operators ----
   void retry(const row_ref& dead);
   void discard(const row_ref& failed);
+  // In force until it is ended; in the order in which they began.
+  std::vector<outbox::pause_in_force> pauses;
 
   // ---- the disk ----
   void flush();

@@ -34,6 +34,7 @@ replica::replica(surroundings w, const replica_options& options)
 void replica::gain_lead(std::int64_t epoch) {
   trace(w_.time, "epoch", epoch, "leads");
   epoch_ = epoch;
+  told_pauses_.clear();
   core_.lead_gained(epoch, w_.time.now);
   poll();
 }
@@ -67,6 +68,7 @@ std::set<row_ref> replica::in_doubt() const {
 }
 
 void replica::step() {
+  step_pauses();
   step_statements();
   step_writes();
   step_wake();
@@ -124,6 +126,8 @@ void replica::obey(relay::action& a) {
     load_.asked = std::move(load->rows);
   } else if (auto* holds = std::get_if<relay::do_load_failed>(&a)) {
     holds_.asked = *holds;
+  } else if (auto* pauses = std::get_if<relay::do_load_pauses>(&a)) {
+    pauses_.asked = *pauses;
   } else if (auto* settle = std::get_if<relay::do_settle>(&a)) {
     settle_.asked = std::move(settle->rows);
   } else if (auto* decide = std::get_if<relay::do_decide>(&a)) {
@@ -148,10 +152,18 @@ void replica::publish(relay::row& r) {
       if (lanes_.at(r.lane).has(e)) beside.push_back(e);
   }
   trace(w_.time, "epoch", epoch_, "publishes", m.ref.id, "lane", r.lane);
+  require(!knows_to_be_paused(m), invariant::paused_is_spared, w_.promises.describe(m.ref));
   const bool outdated = epoch_ != w_.table.epoch();
   w_.promises.published(m.ref, earlier, beside, outdated);
   if (outdated) w_.promises.exposed(m.ref);  // whoever leads may publish it too
   lanes_.at(r.lane).publish(m);
+}
+
+bool replica::knows_to_be_paused(const outbox::message& m) const {
+  return std::ranges::any_of(told_pauses_, [&](const outbox::pause_in_force& p) {
+    if (p.scope.exchange) return *p.scope.exchange == m.exchange;
+    return !p.scope.ordering_key || p.scope.ordering_key == m.ordering_key;
+  });
 }
 
 void replica::check_memory() const {
@@ -202,6 +214,17 @@ void replica::step_statements() {
     return [this, f = w_.table.load_failed(h.after, h.dead_too, h.limit)] {
       trace(w_.time, "epoch", epoch_, "is told of", f.size(), "failed rows");
       core_.failed_loaded(f, w_.time.now);
+    };
+  });
+}
+
+void replica::step_pauses() {
+  step(pauses_, [this](const relay::do_load_pauses&) -> std::function<void()> {
+    if (fails(read_session_broken_)) return [this] { core_.pauses_loaded(away(), w_.time.now); };
+    return [this, told = w_.table.pauses] {
+      trace(w_.time, "epoch", epoch_, "is told of", told.size(), "pauses");
+      core_.pauses_loaded(told, w_.time.now);
+      told_pauses_ = core_.leading() ? told : std::vector<outbox::pause_in_force>{};
     };
   });
 }

@@ -77,11 +77,13 @@ class replica final : public relay::publisher_events {
   void poll();
   void obey(relay::action& a);
   void publish(relay::row& r);
+  bool knows_to_be_paused(const outbox::message& m) const;
   void check_memory() const;
 
   template <typename Request, typename Run>
   void step(statement<Request>& s, Run run);
   void step_statements();
+  void step_pauses();
   void step_writes();
   void step_wake();
   // Whether the statement fails; `broken`: of its session.
@@ -97,11 +99,13 @@ class replica final : public relay::publisher_events {
   statement<outbox::read_request> read_;
   statement<std::vector<row_ref>> load_;
   statement<relay::do_load_failed> holds_;
+  statement<relay::do_load_pauses> pauses_;
   statement<std::vector<row_ref>> settle_;
   statement<relay::do_decide> decide_;
   bool read_session_broken_ = false, write_session_broken_ = false;
   bool asked_for_wake_lock_ = false, wake_lock_ = false;
   std::set<row_ref> unmarked_;  // confirmed, as it was told
+  std::vector<outbox::pause_in_force> told_pauses_;
 };
 
 }  // namespace outboxd::simulation

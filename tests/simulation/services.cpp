@@ -111,6 +111,23 @@ nature services::any_nature() {
   return kinds[luck_.index(kinds.size())];
 }
 
+void services::pauses_step() {
+  if (!luck_.per_mille(habits_.pauses)) return;
+  auto& pauses = table_.pauses;
+  if (!pauses.empty() && luck_.per_cent(60)) {
+    pauses.erase(pauses.begin() + static_cast<std::ptrdiff_t>(luck_.index(pauses.size())));
+    return;
+  }
+  outbox::pause_scope scope;
+  if (luck_.per_cent(50)) {
+    scope.exchange = destinations()[luck_.index(destinations().size())].first;
+  } else if (luck_.per_cent(80)) {
+    scope.ordering_key = "k" + std::to_string(luck_.any(1, habits_.keys));
+  }
+  std::erase_if(pauses, [&](const outbox::pause_in_force& p) { return p.scope == scope; });
+  pauses.push_back({scope, "why not", "operator", {}, std::nullopt});
+}
+
 void services::operators_step() {
   if (!luck_.per_mille(habits_.operators)) return;
   std::vector<row_ref> rows = table_.dead();

@@ -28,6 +28,7 @@ struct habits {
   int never_routes = 0;       // per mille
   int early_ids = 0;          // per mille: drawn before the transaction has begun
   int operators = 0;          // per mille, each step: a failed row is sent again or discarded
+  int pauses = 0;             // per mille, each step: something is paused, or goes on
   std::size_t too_large = 0;  // bytes that are more than OUTBOX_MAX_MESSAGE_SIZE
   std::chrono::milliseconds too_far{0};
 };
@@ -47,6 +48,7 @@ class services {
     drawn_early_.clear();
   }
   void operators_step();
+  void pauses_step();
 
   static const std::vector<model_broker::destination>& destinations();
 

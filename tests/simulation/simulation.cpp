@@ -79,6 +79,7 @@ void simulation::step(bool faults) {
   if (faults) {
     go_wrong();
     services_.operators_step();
+    services_.pauses_step();
   }
   bool committed = faults ? services_.step() : services_.end_all();
   if (luck_.per_cent(5)) table_.flush();
@@ -241,6 +242,7 @@ void simulation::check_that_it_is_spared(int publishes, std::chrono::millisecond
 // Everything that can go wrong has; what is broken for ever stays so.
 void simulation::settle_down() {
   end_troubles(true);
+  table_.pauses.clear();
   broker_.set_alarm(false);
   alarm_until_.reset();
   away_until_.reset();

@@ -166,6 +166,21 @@ TEST(simulation, operators_and_giving_up_lose_nothing) {
       400);
 }
 
+TEST(simulation, what_operators_pause_is_spared_and_goes_out_in_order_afterwards) {
+  run(
+      [](unsigned seed) {
+        scenario s = any(seed);
+        s.replica.relay.pipelined = seed % 3 == 0;
+        s.replicas = 1 + seed % 2;
+        s.writing.pauses = 30;
+        s.writing.never_routes = seed % 2 == 0 ? 5 : 0;
+        if (seed % 2 == 0)
+          s.going_wrong = {.cut = 2, .troubles = 10, .statements = 10, .lead_moves = 2};
+        return s;
+      },
+      400);
+}
+
 TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
   run(
       [](unsigned seed) {
@@ -173,6 +188,7 @@ TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
         s.replicas = 1 + seed % 3;
         s.writing.asynchronous = 30;
         s.writing.early_ids = 2;
+        s.writing.pauses = 3;
         s.going_wrong = {.cut = 4,
                          .closed = 2,
                          .alarm = 2,

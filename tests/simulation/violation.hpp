@@ -18,10 +18,11 @@ enum class invariant {
   duplicates_bounded,         // by what was in flight or not yet marked at a fault
   dead_only_when_refused,     // for what the row is, or given up as the settings say
   memory_bounded,
-  lanes_respected,  // nothing is written to a lane that is closed or blocked
-  drained,          // once the faults have stopped
-  others_flow,      // while one destination fails
-  held_is_spared,   // a destination that fails is tried seldom
+  lanes_respected,   // nothing is written to a lane that is closed or blocked
+  drained,           // once the faults have stopped
+  others_flow,       // while one destination fails
+  held_is_spared,    // a destination that fails is tried seldom
+  paused_is_spared,  // what an operator has paused is not published
 };
 
 constexpr std::string_view to_string(invariant i) {
@@ -37,7 +38,8 @@ constexpr std::string_view to_string(invariant i) {
                                         "lanes_respected",
                                         "drained",
                                         "others_flow",
-                                        "held_is_spared"};
+                                        "held_is_spared",
+                                        "paused_is_spared"};
   return names[static_cast<std::size_t>(i)];
 }
 

@@ -286,6 +286,19 @@ void memory_store::load_failed(std::int64_t after, bool dead_too, std::size_t li
   });
 }
 
+void memory_store::load_pauses(handler<std::vector<outbox::pause_in_force>> done) {
+  answer<std::vector<outbox::pause_in_force>>("load_pauses", std::move(done), [&] {
+    std::vector<outbox::pause_in_force> in_force;
+    for (const paused& p : pauses_) {
+      if (p.ends_at && *p.ends_at <= now_) continue;
+      in_force.push_back(
+          {p.scope, p.reason, "operator", duration_cast<milliseconds>(now_ - p.at), std::nullopt});
+      if (p.ends_at) in_force.back().ends_in = duration_cast<milliseconds>(*p.ends_at - now_);
+    }
+    return in_force;
+  });
+}
+
 void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
   answer<std::size_t>("settle", std::move(done), [&] {
     std::size_t changed = 0;

@@ -55,6 +55,15 @@ class memory_store final : public outbox::store {
   outbox::row_ref reissue(std::int64_t id);
   void erase(std::int64_t id) { rows_.erase(id); }
   void set_delete_on_ack(bool on) { delete_on_ack_ = on; }
+  void pause(const outbox::pause_scope& scope, const std::string& reason,
+             std::optional<std::chrono::milliseconds> lasting = {}) {
+    resume(scope);
+    pauses_.push_back({scope, reason, now_, std::nullopt});
+    if (lasting) pauses_.back().ends_at = now_ + *lasting;
+  }
+  void resume(const outbox::pause_scope& scope) {
+    std::erase_if(pauses_, [&](const paused& p) { return p.scope == scope; });
+  }
 
   // --- faults. operation: the name of the member function.
   enum class effect { none, done };  // whether the statement took effect although it failed
@@ -68,6 +77,7 @@ class memory_store final : public outbox::store {
                    handler<std::vector<outbox::loaded_body>> done) override;
   void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                    handler<std::vector<outbox::failed_row>> done) override;
+  void load_pauses(handler<std::vector<outbox::pause_in_force>> done) override;
   void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override;
   void decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
               handler<std::vector<outbox::row_ref>> done) override;
@@ -77,6 +87,12 @@ class memory_store final : public outbox::store {
              std::size_t limit, handler<std::size_t> done) override;
 
  private:
+  struct paused {
+    outbox::pause_scope scope;
+    std::string reason;
+    time_point at;
+    std::optional<time_point> ends_at;
+  };
   struct fault {
     std::string operation;
     base::failure why;
@@ -107,6 +123,7 @@ class memory_store final : public outbox::store {
   std::int64_t epoch_ = 0;
   time_point now_{std::chrono::hours(24 * 365 * 50)};
   bool delete_on_ack_ = false;
+  std::vector<paused> pauses_;
 
   std::deque<fault> faults_;
   std::map<std::string, std::size_t> calls_;

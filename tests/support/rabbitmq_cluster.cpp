@@ -56,6 +56,12 @@ std::string rabbitmq_cluster::eval(int node, const std::string& erlang) const {
 void rabbitmq_cluster::declare_quorum_queue(const std::string& queue) const {
   amqp_probe(url(0)).declare_queue(queue,
                                    {.arguments = {{"x-queue-type", amqp_value::text("quorum")}}});
+  // The answer to the declaration comes before all members run. Until they do, two that are left
+  // when one is stopped are no majority, and RabbitMQ nacks everything for a minute.
+  for (int node = 0; node < nodes; ++node) {
+    if (!eventually(60s, [&] { return has_member(queue, node); }))
+      throw std::runtime_error(name(node) + " has no running member of " + queue);
+  }
   sync_declarations();
 }
 
@@ -71,6 +77,16 @@ std::string record_of(const std::string& queue) {
 }
 
 }  // namespace
+
+bool rabbitmq_cluster::has_member(const std::string& queue, int node) const {
+  const std::string answer =
+      eval(node, "case rabbit_amqqueue:lookup(" + record_of(queue) +
+                     ") of {ok, Q} -> {Name, _} = amqqueue:get_pid(Q),"
+                     " case {whereis(Name), ra:members({Name, node()})} of"
+                     " {Pid, {ok, All, _}} when is_pid(Pid), length(All) =:= " +
+                     std::to_string(nodes) + " -> runs; _ -> missing end; _ -> unknown end.");
+  return answer.starts_with("runs");
+}
 
 int rabbitmq_cluster::leader_of(const std::string& queue, int asked) const {
   const std::string leader =

@@ -85,6 +85,11 @@ class store_contract : public testing::TestWithParam<harness_factory> {
                [&](auto done) { world_->subject().load_bodies(rows, done); })
         .value();
   }
+  std::vector<outbox::pause_in_force> load_pauses() {
+    return answer_of<std::vector<outbox::pause_in_force>>(
+               [&](auto done) { world_->subject().load_pauses(done); })
+        .value();
+  }
   std::vector<outbox::failed_row> load_failed(std::size_t limit, std::int64_t after = 0,
                                               bool dead_too = false) {
     return answer_of<std::vector<outbox::failed_row>>(

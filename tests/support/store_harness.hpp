@@ -56,6 +56,10 @@ class store_harness {
   // As if so much time had passed for every row there is.
   virtual void grow_older(std::chrono::milliseconds by) = 0;
 
+  virtual void pause(const outbox::pause_scope& scope, const std::string& reason,
+                     std::optional<std::chrono::milliseconds> lasting = {}) = 0;
+  virtual void resume(const outbox::pause_scope& scope) = 0;
+
   virtual std::int64_t take_lead() = 0;  // answers with the new epoch
   virtual std::optional<row_state> find(std::int64_t id) = 0;
 };

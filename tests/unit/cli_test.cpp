@@ -103,13 +103,29 @@ TEST(cli, dead_decides_about_all_rows_only_when_told_so) {
   EXPECT_EQ(parsed<answer_command>({"dead", "list", "--since", "3"}).code, exit_code::usage);
 }
 
+TEST(cli, a_pause_is_of_everything_one_exchange_or_one_key) {
+  using action = pause_command::action;
+  EXPECT_EQ(parsed<pause_command>({"pause"}).scope, outbox::pause_scope{});
+  EXPECT_EQ(parsed<pause_command>({"pause", "--exchange", ""}).scope.exchange, "");
+  EXPECT_EQ(parsed<pause_command>({"pause", "--key", "k"}).scope.ordering_key, "k");
+  EXPECT_EQ(parsed<answer_command>({"pause", "--key", "k", "--exchange", "x"}).code,
+            exit_code::usage);
+  const auto short_one = parsed<pause_command>({"pause", "--for", "1500ms", "--reason", "why not"});
+  EXPECT_EQ(short_one.lasting, std::chrono::seconds(2));
+  EXPECT_EQ(short_one.reason, "why not");
+  EXPECT_EQ(parsed<answer_command>({"pause", "--for", "15"}).code, exit_code::usage);
+  EXPECT_EQ(parsed<pause_command>({"pause", "--list"}).what, action::list);
+  EXPECT_EQ(parsed<pause_command>({"resume", "--exchange", "x"}).what, action::resume);
+  EXPECT_EQ(parsed<answer_command>({"resume", "--for", "1h"}).code, exit_code::usage);
+}
+
 TEST(cli, verbs_of_later_versions_say_so) {
-  for (const auto* verb : {"pause", "resume", "replay", "purge"}) {
+  for (const auto* verb : {"replay", "purge"}) {
     const auto answer = parsed<answer_command>({verb});
     EXPECT_EQ(answer.code, exit_code::usage);
     EXPECT_THAT(answer.text, HasSubstr(std::string("outboxd ") + verb + " is not in this version"));
   }
-  EXPECT_THAT(parsed<answer_command>({"pause", "--for", "1h"}).text,
+  EXPECT_THAT(parsed<answer_command>({"replay", "--since", "1h"}).text,
               HasSubstr("not in this version"));
 }
 

@@ -154,5 +154,41 @@ TEST_F(core_backlog, a_scheduled_row_for_a_held_destination_waits_among_the_othe
   EXPECT_TRUE(std::is_sorted(ids.begin(), ids.end()));
 }
 
+class hot_key : public core_backlog {
+ protected:
+  explicit hot_key(bool pipelined = true) : core_backlog(in_line(pipelined)) {}
+
+  // Most of its rows are skipped, and read again when there is room: a statement for each body
+  // would cost more than everything else.
+  void expect_rows_to_come_with_their_bodies() {
+    insert_many(20'000, "q", "hot");
+    lead();
+    run_for(60s);
+    EXPECT_EQ(count(row_status::sent), 20'000u);
+    EXPECT_TRUE(std::is_sorted(confirmed_.begin(), confirmed_.end()));
+    EXPECT_LE(table_.calls("load_bodies"), 20u);
+  }
+
+ private:
+  static options in_line(bool pipelined) {
+    options o;
+    o.pipelined = pipelined;
+    return o;
+  }
+};
+
+class strict_hot_key : public hot_key {
+ protected:
+  strict_hot_key() : hot_key(false) {}
+};
+
+TEST_F(hot_key, rows_come_with_their_bodies) {
+  expect_rows_to_come_with_their_bodies();
+}
+
+TEST_F(strict_hot_key, rows_come_with_their_bodies) {
+  expect_rows_to_come_with_their_bodies();
+}
+
 }  // namespace
 }  // namespace outboxd::relay

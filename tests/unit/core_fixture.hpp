@@ -56,7 +56,23 @@ class core_test : public testing::Test {
     poll();
   }
 
-  void poll() { core_.poll(now_, todo_); }
+  // What operators have paused is told whenever the core asks.
+  void poll() {
+    core_.poll(now_, todo_);
+    while (take<do_load_pauses>()) {
+      core_.pauses_loaded(pauses_, now_);
+      core_.poll(now_, todo_);
+    }
+  }
+
+  // An operator pauses or goes on, and the core has seen it.
+  void pause(std::vector<outbox::pause_in_force> all) {
+    pauses_ = std::move(all);
+    pass(options{}.look_at_pauses);
+  }
+  static outbox::pause_in_force all_of(outbox::pause_scope scope) {
+    return {.scope = std::move(scope), .reason = "", .by = "", .age = {}, .ends_in = std::nullopt};
+  }
 
   template <typename Action>
   std::optional<Action> take() {
@@ -177,6 +193,7 @@ class core_test : public testing::Test {
   core core_{small(), 1, [] { return 0.5; }};
   time_point now_{1h};
   std::vector<action> todo_;
+  std::vector<outbox::pause_in_force> pauses_;
   std::int64_t epoch_ = 7;
 };
 

@@ -101,6 +101,9 @@ class core_world : public testing::Test {
     table_.load_failed(a.after, a.dead_too, a.limit,
                        [this](auto failed) { core_.failed_loaded(failed, now_); });
   }
+  void obey(do_load_pauses&) {
+    table_.load_pauses([this](auto told) { core_.pauses_loaded(told, now_); });
+  }
   void obey(do_settle& a) {
     table_.settle(std::move(a.rows), [this](auto changed) { core_.settled(changed, now_); });
   }
@@ -125,6 +128,7 @@ class core_world : public testing::Test {
     }
   }
   void obey(do_tell&) {}
+  void obey(do_tell_pause&) {}
   void obey(do_try_wake_lock&) {
     boost::asio::post(context_, [this] { core_.wake_lock_answered(true, now_); });
   }

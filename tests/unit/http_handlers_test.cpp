@@ -169,7 +169,7 @@ TEST(http_handlers, verbose_lists_every_check_also_when_ready) {
   EXPECT_EQ(body,
             "[+]database ok\n[+]schema ok\n[+]lead ok: leading\n[+]broker ok\n[+]blocked ok\n"
             "[+]quarantine ok: not needed\n[+]unconfirmed ok: 0\n"
-            "[+]held ok: 0 keys, 0 destinations\n[+]draining ok\nready\n");
+            "[+]held ok: 0 keys, 0 destinations\n[+]paused ok: nothing\n[+]draining ok\nready\n");
   EXPECT_EQ(get(view_of(lead_state::leading), "/readyz?verbosely").body, "ok\n");
 }
 

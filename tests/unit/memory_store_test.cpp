@@ -47,6 +47,11 @@ class memory_harness final : public store_harness {
   void erase(std::int64_t id) override { store_.erase(id); }
   time_point now() override { return store_.now(); }
   void grow_older(std::chrono::milliseconds by) override { store_.advance(by); }
+  void pause(const outbox::pause_scope& scope, const std::string& reason,
+             std::optional<std::chrono::milliseconds> lasting) override {
+    store_.pause(scope, reason, lasting);
+  }
+  void resume(const outbox::pause_scope& scope) override { store_.resume(scope); }
   std::int64_t take_lead() override { return store_.take_lead(); }
 
   std::optional<row_state> find(std::int64_t id) override {
