@@ -8,6 +8,7 @@
 
 #include "outbox/conninfo.hpp"
 #include "outbox/db_failure.hpp"
+#include "outbox/open_connection.hpp"
 #include "outbox/pqxx_compat.hpp"
 
 namespace outboxd::outbox {
@@ -66,7 +67,7 @@ class migration_session {
   migration_session(const migrate_options& options, migration_files files)
       : names_(names_of(options)),
         files_(files),
-        connection_(complete_conninfo(options.url, "outboxd migrate")) {
+        connection_(open_connection(complete_conninfo(options.url, "outboxd migrate"))) {
     compat::never_reconnect(connection_);
     if (const int version = connection_.server_version(); version < 140000) {
       throw refusal{{failure_kind::rejected, "PostgreSQL 14 or newer is needed, this is " +

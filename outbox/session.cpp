@@ -8,6 +8,7 @@
 #include <system_error>
 
 #include "outbox/db_failure.hpp"
+#include "outbox/open_connection.hpp"
 #include "outbox/pg_text.hpp"
 
 namespace outboxd::outbox {
@@ -78,7 +79,7 @@ awaited_answer::~awaited_answer() {
 
 session::session(const std::string& conninfo, const session_settings& settings,
                  const on_connected& connected)
-    : connection_(conninfo) {
+    : connection_(open_connection(conninfo)) {
   compat::never_reconnect(connection_);
   if (connection_.server_version() < 140000) {
     throw unusable_server("PostgreSQL 14 or newer is needed, this is " + server_version());

@@ -14,8 +14,10 @@
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
 
+#include <algorithm>
 #include <array>
 #include <unordered_set>
+#include <utility>
 
 namespace outboxd::service {
 namespace {
@@ -33,6 +35,7 @@ struct connection {
   explicit connection(tcp::socket socket) : stream(std::move(socket)) {}
   beast::tcp_stream stream;
   bool replying = false;
+  std::uint64_t since = 0;  // the turn in which it was accepted, or had its last reply
 };
 
 http::response<http::string_body> to_message(http_reply reply, bool head, unsigned version,
@@ -116,11 +119,22 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
         co_await pause_.async_wait(as_result);
         continue;
       }
-      if (connections_.size() >= limits_.connections) continue;  // the socket closes itself
+      make_room();
       ++running_;
       asio::co_spawn(executor_, serve(std::move(socket)),
                      [self = shared_from_this()](const std::exception_ptr& e) { self->ended(e); });
     }
+  }
+
+  // Else a few clients that say nothing would keep everybody from asking whether we live. Who has
+  // asked for nothing for longest goes first; of those that are being answered, if there are no
+  // others, the one for longest.
+  void make_room() {
+    if (connections_.size() < limits_.connections) return;
+    const auto goes = std::ranges::min_element(
+        connections_, {}, [](const connection* c) { return std::pair(c->replying, c->since); });
+    (*goes)->stream.close();  // which ends its coroutine
+    connections_.erase(goes);
   }
 
   asio::awaitable<void> serve(tcp::socket socket) {
@@ -137,6 +151,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   asio::awaitable<bool> exchange(connection& c, beast::flat_buffer& buffer) {
     parser request;
     request.header_limit(limits_.header_bytes);
+    c.since = ++turn_;
     c.stream.expires_after(limits_.request);
     auto [error, size] = co_await http::async_read_header(c.stream, buffer, request, as_result);
     if (stopping_) co_return false;
@@ -198,6 +213,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
   std::unordered_set<connection*> connections_;
+  std::uint64_t turn_ = 0;
   std::vector<std::function<void()>> when_stopped_;
   std::size_t running_ = 0;
   std::uint16_t port_ = 0;

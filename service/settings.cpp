@@ -9,6 +9,7 @@
 #include "service/broker_nodes.hpp"
 #include "service/settings_names.hpp"
 #include "service/settings_table.hpp"
+#include "service/transport.hpp"
 #include "service/units.hpp"
 
 namespace outboxd::service {
@@ -215,6 +216,7 @@ void caution(loaded_settings& out) {
         " is shorter than one pause of OUTBOX_RETRY_MAX=" + format_duration(v.retry_max) +
         ": a row is dead with its tenth failed attempt");
   }
+  for (auto& text : transport_cautions(v)) out.cautions.push_back(std::move(text));
 }
 
 }  // namespace

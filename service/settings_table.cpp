@@ -25,7 +25,8 @@ constexpr std::array table{
             .group = connections,
             .sentence =
                 "PostgreSQL, as a libpq URI or key/value string, several hosts allowed; when "
-                "neither is set, libpq reads its own PG* variables."},
+                "neither is set, libpq reads its own PG* variables. On another host "
+                "sslmode=verify-full unless given."},
     setting{.name = "OUTBOX_MIGRATE_DATABASE_URL",
             .where = &s::migrate_database_url,
             .fallback = "OUTBOX_DATABASE_URL",

@@ -28,11 +28,6 @@ constexpr auto young = 1s;  // a channel
 // Short: while the row is looked for, the others of its destination wait.
 constexpr base::backoff between_channels{10ms, 50ms};
 
-std::string describe(const error_code& e) {
-  if (e == asio::error::eof) return "the server closed the connection";
-  return e.message();
-}
-
 }  // namespace
 
 connection::connection(const asio::any_io_executor& executor, endpoint node,
@@ -82,7 +77,11 @@ asio::awaitable<void> connection::read_loop() {
     const stream::transferred got = co_await stream_.read_some(asio::buffer(inbox_));
     if (session_.over()) co_return;
     if (got.error) {
-      session_.disconnected(describe(got.error), todo_);
+      if (const auto why = refused_in_words(got.error)) {
+        session_.refused(*why, todo_);
+      } else {
+        session_.disconnected(describe(got.error), todo_);
+      }
       obey();
       co_return;
     }

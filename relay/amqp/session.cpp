@@ -60,9 +60,15 @@ void session::disconnected(std::string_view why, actions& out) {
   // Without authentication_failure_close a server says nothing about a wrong password.
   if (state_ == state::awaiting_tune)
     text += " (after the login was sent: are user and password right?)";
-  if (state_ == state::awaiting_start)
-    text += " (before it said anything: is this an AMQP port, and with TLS or without?)";
+  if (state_ == state::awaiting_start) {
+    text += node_.tls ? " (before it said anything: does it want a client certificate?)"
+                      : " (before it said anything: is this an AMQP port, and without TLS?)";
+  }
   end(false, 0, std::move(text), out);
+}
+
+void session::refused(std::string_view why, actions& out) {
+  end(false, 0, std::string(why), out);
 }
 
 void session::timed_out(actions& out) {

@@ -100,6 +100,8 @@ class session {
   void broken(const protocol_error& why, actions& out);
   // The socket failed or was closed by the other side.
   void disconnected(std::string_view why, actions& out);
+  // The same, and the other side said why: nothing is left to be guessed.
+  void refused(std::string_view why, actions& out);
   // The limit of the phase we are in has passed: the handshake, or the wait for
   // connection.close-ok.
   void timed_out(actions& out);

@@ -8,7 +8,10 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 
+#include <memory>
 #include <utility>
+
+#include "base/tls_words.hpp"
 
 namespace outboxd::relay::amqp {
 namespace {
@@ -42,6 +45,28 @@ void tune_socket(tcp::socket& socket) {
   set_tcp_option(socket, TCP_KEEPCNT, 3);
 }
 
+// OpenSSL would ask on the terminal for the password of a key, and wait for it.
+std::optional<base::failure> load_key(ssl::context& context, const std::string& file) {
+  const auto has_password = std::make_shared<bool>(false);  // the context keeps what it calls
+  error_code e;
+  context.set_password_callback(
+      [has_password](std::size_t, ssl::context::password_purpose) {
+        *has_password = true;
+        return std::string();
+      },
+      e);
+  if (!e) context.use_private_key_file(file, ssl::context::pem, e);
+  if (*has_password) {
+    return base::failure{
+        base::failure_kind::bad_input,
+        "the client key " + file +
+            " has a password, which is not supported: use one without, readable by "
+            "this user only"};
+  }
+  if (e) return bad_file("client key", file, e);
+  return std::nullopt;
+}
+
 std::optional<base::failure> load_certificates(ssl::context& context, const endpoint& node) {
   error_code e;
   if (!node.ca_file.empty()) {
@@ -56,8 +81,7 @@ std::optional<base::failure> load_certificates(ssl::context& context, const endp
     if (e) return bad_file("client certificate", node.certificate_file, e);
     // Key and certificate may share a file.
     const std::string& key = node.key_file.empty() ? node.certificate_file : node.key_file;
-    context.use_private_key_file(key, ssl::context::pem, e);
-    if (e) return bad_file("client key", key, e);
+    return load_key(context, key);
   }
   return std::nullopt;
 }
@@ -76,18 +100,35 @@ void expect_name(SSL* connection, const std::string& name, bool verify) {
   }
 }
 
+constexpr base::tls_settings called{"cacertfile", "certfile and keyfile"};
+
 std::string why_not_secure(SSL* connection, const std::string& name, const error_code& e) {
   const long verdict = SSL_get_verify_result(connection);
-  if (verdict == X509_V_OK) return "TLS handshake failed: " + e.message();
   if (verdict == X509_V_ERR_HOSTNAME_MISMATCH || verdict == X509_V_ERR_IP_ADDRESS_MISMATCH) {
-    return "the server's certificate is not for " + name +
+    return base::certificate_words(verdict, name, called) +
            " (server_name_indication sets the expected name)";
   }
-  return std::string("the server's certificate cannot be trusted: ") +
-         X509_verify_cert_error_string(verdict) + " (cacertfile names the authority)";
+  // Without verification there is a verdict too, and it is not what the handshake failed with.
+  const bool refused_by_us =
+      ERR_GET_REASON(static_cast<unsigned long>(e.value())) == SSL_R_CERTIFICATE_VERIFY_FAILED;
+  if (verdict != X509_V_OK && refused_by_us) return base::certificate_words(verdict, name, called);
+  return "TLS handshake failed: " + refused_in_words(e).value_or(describe(e));
 }
 
 }  // namespace
+
+std::string describe(const error_code& e) {
+  if (e == asio::error::eof || e == ssl::error::stream_truncated)
+    return "the server closed the connection";
+  return e.message();
+}
+
+std::optional<std::string> refused_in_words(const error_code& e) {
+  if (e.category() != asio::error::get_ssl_category()) return std::nullopt;
+  const auto* const reason = base::find_reason(static_cast<unsigned long>(e.value()));
+  if (reason == nullptr) return std::nullopt;
+  return base::refusal_words(*reason, called);
+}
 
 stream::stream(const asio::any_io_executor& executor) : lookup_(executor), socket_(executor) {}
 

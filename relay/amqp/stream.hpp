@@ -22,6 +22,12 @@
 
 namespace outboxd::relay::amqp {
 
+std::string describe(const boost::system::error_code& e);
+
+// Why the other side's TLS wants nothing of us, and what to do; nullopt: the error is another one.
+// With TLS 1.3 a server refuses our certificate only after the handshake: then a read tells.
+std::optional<std::string> refused_in_words(const boost::system::error_code& e);
+
 class stream {
  public:
   struct transferred {

@@ -4,10 +4,11 @@
 
 #include <atomic>
 #include <filesystem>
+#include <future>
 #include <string>
 
 #include "tests/integration/publisher_driver.hpp"
-#include "tests/support/child_process.hpp"
+#include "tests/support/certificates.hpp"
 #include "tests/support/eventually.hpp"
 #include "tests/support/scratch_directory.hpp"
 #include "tests/support/scripted_broker.hpp"
@@ -15,33 +16,10 @@
 namespace outboxd::tests {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 using namespace std::chrono_literals;
-
-// An authority, and a certificate for a name signed by it.
-class authority {
- public:
-  explicit authority(const std::string& name) : path_((scratch_directory() / name).string()) {
-    run({{"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
-          "-nodes", "-keyout", path_ + ".ca.key", "-out", path_ + ".ca.pem", "-days", "2", "-subj",
-          "/CN=authority of the test"}});
-  }
-  std::string file() const { return path_ + ".ca.pem"; }
-
-  broker_certificate certify(const std::string& host) const {
-    const std::string base = path_ + "." + host;
-    run({{"openssl", "req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
-          "-keyout", base + ".key", "-out", base + ".csr", "-subj", "/CN=" + host, "-addext",
-          "subjectAltName=DNS:" + host}});
-    run({{"openssl", "x509", "-req", "-in", base + ".csr", "-CA", file(), "-CAkey",
-          path_ + ".ca.key", "-CAcreateserial", "-days", "2", "-copy_extensions", "copy", "-out",
-          base + ".pem"}});
-    return {base + ".pem", base + ".key"};
-  }
-
- private:
-  std::string path_;
-};
 
 void ack_one(broker_side& b) {
   b.handshake();
@@ -61,15 +39,19 @@ TEST(publisher_over_tls, publishes_to_a_broker_whose_certificate_it_trusts) {
   EXPECT_THAT(p.log.last("amqp.connected"), HasSubstr("tls=TLSv1.3"));
 }
 
+std::string first_refusal(publisher_driver& p) {
+  p.start();
+  EXPECT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
+  EXPECT_EQ(p.times_opened(), 0);
+  return p.log.last("amqp.connect_failed");
+}
+
 TEST(publisher_over_tls, does_not_trust_an_unknown_authority) {
   const authority ca("unknown"), other("other");
   scripted_broker broker(ack_one, ca.certify("localhost"));
   for (const std::string& query : {std::string(), "cacertfile=" + other.file()}) {
     publisher_driver p(broker.url(query));
-    p.start();
-    ASSERT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
-    EXPECT_THAT(p.log.last("amqp.connect_failed"), HasSubstr("certificate cannot be trusted: "));
-    EXPECT_EQ(p.times_opened(), 0);
+    EXPECT_THAT(first_refusal(p), HasSubstr("certificate cannot be trusted: "));
   }
 }
 
@@ -77,13 +59,36 @@ TEST(publisher_over_tls, does_not_accept_a_certificate_for_another_name) {
   const authority ca("misnamed");
   scripted_broker broker(ack_one, ca.certify("rabbit.example"));
   publisher_driver p(broker.url("cacertfile=" + ca.file()));
-  p.start();
-  ASSERT_TRUE(p.run_until([&] { return !p.log.lines("amqp.connect_failed").empty(); }));
-  EXPECT_THAT(p.log.last("amqp.connect_failed"), HasSubstr("certificate is not for localhost"));
+  EXPECT_THAT(first_refusal(p), HasSubstr("certificate is not for localhost"));
 
   publisher_driver named(
       broker.url("cacertfile=" + ca.file() + "&server_name_indication=rabbit.example"));
   EXPECT_TRUE(named.start_and_open()) << named.log.text();
+}
+
+TEST(publisher_over_tls, tells_the_server_the_name_it_expects) {
+  const authority ca("named");
+  std::promise<std::string> asked_for;
+  scripted_broker broker(
+      [&](broker_side& b) {
+        if (b.number() == 0) asked_for.set_value(b.server_name());
+        ack_one(b);
+      },
+      ca.certify("localhost"));
+  publisher_driver p(broker.url("cacertfile=" + ca.file()));
+  ASSERT_TRUE(p.start_and_open()) << p.log.text();
+  EXPECT_EQ(asked_for.get_future().get(), "localhost");
+}
+
+// OpenSSL would ask on the terminal, and hold up everything until somebody answers.
+TEST(publisher_over_tls, says_that_its_key_has_a_password_instead_of_asking_for_it) {
+  const authority ca("locked");
+  const certificate own = ca.certify("client");
+  scripted_broker broker(ack_one, ca.certify("localhost"));
+  publisher_driver p(broker.url("cacertfile=" + ca.file() + "&certfile=" + own.chain_file +
+                                "&keyfile=" + with_password(own)));
+  EXPECT_THAT(first_refusal(p), AllOf(HasSubstr(own.key_file + ".locked has a password"),
+                                      Not(HasSubstr("verysecret"))));
 }
 
 TEST(publisher_over_tls, reads_the_file_of_its_authority_again_for_every_attempt) {

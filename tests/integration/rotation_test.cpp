@@ -1,21 +1,14 @@
 // Secrets change while everything runs: outboxd is told of it by nobody, and reads its files again
 // with its next connection.
 #include <filesystem>
-#include <fstream>
 
 #include "tests/integration/database_fault.hpp"
+#include "tests/support/certificates.hpp"
 #include "tests/support/scale.hpp"
 #include "tests/support/scratch_directory.hpp"
 
 namespace outboxd::tests {
 namespace {
-
-// Replaced as a whole, as Kubernetes does it: never half a secret.
-void write_secret(const std::filesystem::path& file, const std::string& secret) {
-  const std::filesystem::path fresh = file.string() + ".new";
-  std::ofstream(fresh) << secret << "\n";
-  std::filesystem::rename(fresh, file);
-}
 
 class rotation : public database_fault {
  protected:
@@ -30,8 +23,8 @@ class rotation : public database_fault {
   // In the files first: who connects in between is refused, and tries again.
   void rotate() {
     const std::string secret = "secret-" + std::to_string(++rotations_);
-    write_secret(database_file, database_url(secret));
-    write_secret(broker_file, secret);
+    replace_file(database_file, database_url(secret) + "\n");
+    replace_file(broker_file, secret + "\n");
     ask("ALTER ROLE " + login + " PASSWORD '" + secret + "'");
     shared_rabbitmq().ctl({"change_password", login, secret});
   }

@@ -93,6 +93,10 @@ class connection final : public broker_side {
   void stop() { ::shutdown(socket_.native_handle(), SHUT_RDWR); }
 
   int number() const override { return number_; }
+  std::string server_name() override {
+    const char* name = tls_ ? SSL_get_servername(tls_->native_handle(), 0) : "";
+    return name ? name : "";
+  }
 
   void greet(std::string_view mechanisms) override {
     char header[8];
@@ -294,7 +298,7 @@ void broker_side::heartbeat() {
 
 class scripted_broker::impl {
  public:
-  impl(script what, const std::optional<broker_certificate>& tls)
+  impl(script what, const std::optional<certificate>& tls)
       : script_(std::move(what)),
         acceptor_(io_, tcp::endpoint(asio::ip::address_v4::loopback(), 0)) {
     if (tls) {
@@ -370,7 +374,7 @@ class scripted_broker::impl {
   std::thread thread_;
 };
 
-scripted_broker::scripted_broker(script what, const std::optional<broker_certificate>& tls)
+scripted_broker::scripted_broker(script what, const std::optional<certificate>& tls)
     : impl_(std::make_unique<impl>(std::move(what), tls)) {}
 
 scripted_broker::~scripted_broker() = default;

@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "tests/support/certificates.hpp"
+
 namespace outboxd::tests {
 
 // One frame as it came. For method frames `method` is class << 16 | method, otherwise 0.
@@ -54,6 +56,8 @@ class broker_side {
   virtual ~broker_side() = default;
 
   virtual int number() const = 0;  // 0 for the first connection
+  // The name that the client asked for in its TLS handshake (SNI); empty: none.
+  virtual std::string server_name() = 0;
 
   // Handshake steps, and all of them at once up to and including confirm.select-ok.
   virtual void greet(std::string_view mechanisms = "PLAIN AMQPLAIN") = 0;
@@ -98,15 +102,11 @@ class broker_side {
   virtual void reset() = 0;  // the same by RST
 };
 
-struct broker_certificate {
-  std::string chain_file, key_file;
-};
-
 class scripted_broker {
  public:
   using script = std::function<void(broker_side&)>;
 
-  explicit scripted_broker(script what, const std::optional<broker_certificate>& tls = {});
+  explicit scripted_broker(script what, const std::optional<certificate>& tls = {});
   ~scripted_broker();
 
   int port() const;

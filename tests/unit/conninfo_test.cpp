@@ -20,7 +20,8 @@ class conninfo : public testing::Test {
 
  private:
   static void clear() {
-    for (const auto* name : {"PGCONNECT_TIMEOUT", "PGTARGETSESSIONATTRS", "PGSERVICE"})
+    for (const auto* name :
+         {"PGCONNECT_TIMEOUT", "PGTARGETSESSIONATTRS", "PGSERVICE", "PGSSLMODE", "PGHOST"})
       ::unsetenv(name);
   }
 };
@@ -48,6 +49,47 @@ TEST_F(conninfo, the_environments_words_win_too) {
   EXPECT_THAT(complete_conninfo("", "me"),
               AllOf(Not(HasSubstr("connect_timeout")), Not(HasSubstr("target_session_attrs")),
                     HasSubstr("keepalives_idle='10'")));
+}
+
+TEST_F(conninfo, a_server_on_another_host_is_verified_unless_told_otherwise) {
+  for (const std::string url : {"postgresql://db/app", "host=/run/postgresql,db",
+                                "host=db hostaddr=127.0.0.1", "hostaddr=10.0.0.1"}) {
+    EXPECT_THAT(complete_conninfo(url, "me"),
+                AllOf(HasSubstr("sslmode='verify-full'"), HasSubstr("sslrootcert='")))
+        << url;
+    EXPECT_EQ(unverified_sslmode(url), "") << url;
+  }
+  EXPECT_THAT(complete_conninfo("postgresql://db/app?sslrootcert=ours.pem", "me"),
+              HasSubstr("sslrootcert='ours.pem'"));
+  for (const std::string mode : {"disable", "prefer", "require"}) {
+    const std::string url = "postgresql://db/app?sslmode=" + mode;
+    EXPECT_THAT(complete_conninfo(url, "me"),
+                AllOf(HasSubstr("sslmode='" + mode + "'"), Not(HasSubstr("sslrootcert"))));
+    EXPECT_EQ(unverified_sslmode(url), mode);
+  }
+  EXPECT_EQ(unverified_sslmode("postgresql://db/app?sslmode=verify-ca"), "");
+}
+
+TEST_F(conninfo, on_this_host_libpqs_default_is_left) {
+  for (const std::string url :
+       {"", "dbname=app", "host=/run/postgresql", "postgresql://localhost/app",
+        "postgresql://127.0.0.1,[::1]/app", "postgresql://app.localhost/"}) {
+    EXPECT_THAT(complete_conninfo(url, "me"), Not(HasSubstr("sslmode"))) << url;
+    EXPECT_EQ(unverified_sslmode(url), "") << url;
+  }
+}
+
+TEST_F(conninfo, the_environment_may_name_the_host_and_how_to_trust_it) {
+  ::setenv("PGHOST", "db", 1);
+  EXPECT_THAT(complete_conninfo("", "me"), HasSubstr("sslmode='verify-full'"));
+  ::setenv("PGSSLMODE", "require", 1);
+  EXPECT_THAT(complete_conninfo("", "me"), Not(HasSubstr("sslmode")));
+  EXPECT_EQ(unverified_sslmode(""), "require");
+}
+
+TEST_F(conninfo, the_file_of_a_service_is_left_to_libpq) {
+  EXPECT_THAT(complete_conninfo("service=shop host=db", "me"), Not(HasSubstr("sslmode")));
+  EXPECT_EQ(unverified_sslmode("service=shop host=db"), "");
 }
 
 TEST_F(conninfo, the_encoding_is_ours) {

@@ -122,7 +122,14 @@ TEST(session, suspects_the_port_when_the_server_never_said_anything) {
   c.connected();
   EXPECT_EQ(c.disconnected(),
             "reset: 0 connection reset by peer (before it said anything: is this an AMQP port, and "
-            "with TLS or without?)");
+            "without TLS?)");
+  endpoint node = rabbit_node();
+  node.tls = true;
+  conversation over_tls(node);
+  over_tls.connected();
+  EXPECT_EQ(over_tls.disconnected(),
+            "reset: 0 connection reset by peer (before it said anything: does it want a client "
+            "certificate?)");
 }
 
 TEST(session, says_what_it_waited_for_when_the_handshake_takes_too_long) {

@@ -182,6 +182,22 @@ TEST(settings, values_that_work_against_each_other_draw_a_caution_with_the_reaso
       << "errors first";
 }
 
+TEST(settings, what_others_could_read_or_change_on_the_way_draws_a_caution) {
+  const auto cautions = [](const std::string& database, const std::string& broker) {
+    return load({{"OUTBOX_DATABASE_URL", database}, {"OUTBOX_AMQP_URL", broker}}).cautions;
+  };
+  EXPECT_THAT(cautions("postgresql://db/app", "amqps://rabbit"), IsEmpty());
+  EXPECT_THAT(cautions("postgresql://127.0.0.1/app", "amqp://[::1],amqp://localhost"), IsEmpty());
+  EXPECT_THAT(cautions("postgresql://db/app?sslmode=require&password=verysecret",
+                       "amqp://u:verysecret@one,amqps://two?verify=verify_none"),
+              ElementsAre(HasSubstr("OUTBOX_DATABASE_URL has sslmode=require"),
+                          HasSubstr("OUTBOX_AMQP_URL has no TLS for one"),
+                          HasSubstr("OUTBOX_AMQP_URL has verify=verify_none for two")));
+  for (const auto& text :
+       cautions("postgresql://u:verysecret@db/?sslmode=disable", "amqp://u:verysecret@one"))
+    EXPECT_THAT(text, Not(HasSubstr("verysecret")));
+}
+
 TEST(settings, an_unknown_name_draws_a_warning_with_the_nearest_name) {
   const auto loaded =
       load({{"OUTBOX_BACH_SIZE", "5"}, {"OUTBOX_AMQP_PASSWORT_FILE", "/x"}, {"HOME", "/root"}});
