@@ -214,7 +214,7 @@ TEST(process, it_waits_for_the_schema_and_goes_on_by_itself) {
   EXPECT_EQ(run_once({"migrate", "up"}, env).status.code, 0);
   EXPECT_TRUE(outboxd.becomes_ready()) << outboxd.readiness();
   EXPECT_THAT(*outboxd.get("/metrics"),
-              AllOf(HasSubstr("\noutbox_leader 1\n"), HasSubstr("\noutbox_schema_version 1\n")));
+              AllOf(HasSubstr("\noutbox_leader 1\n"), HasSubstr("\noutbox_schema_version 2\n")));
   const auto check = run_once({"check"}, env);
   EXPECT_EQ(check.status.code, 0) << check.out;
   EXPECT_EQ(outboxd.stop(), (exit_status{0, 0})) << outboxd.child().err();
