@@ -113,6 +113,7 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
       const auto age = r->msg.age + since(r->read_at, now);
       metrics_.confirmed(r->msg.sent_before ? std::nullopt : std::optional(age),
                          since(r->published_at, now));
+      purge_pace_.confirmed();
     } else if (o.what != verdict::unknown) {
       note_failure(o, r->msg, o.what);
     }
