@@ -117,7 +117,7 @@ TEST(process, bad_configuration_is_reported_whole_and_exits_with_78) {
 
 TEST(process, a_wrong_verb_exits_with_64_and_a_failing_dependency_with_69) {
   EXPECT_EQ(run_once({"fly"}, {}).status.code, 64);
-  EXPECT_EQ(run_once({"pause"}, {}).status.code, 64);
+  EXPECT_EQ(run_once({"replay"}, {}).status.code, 64);
   EXPECT_EQ(run_once({"migrate", "status"}, nothing_there).status.code, 69);
   const auto check = run_once({"check"}, nothing_there);
   EXPECT_EQ(check.status.code, 69);
