@@ -48,8 +48,8 @@ void check_brokers(const settings& s, std::vector<check_line>& lines) {
       continue;
     }
     lines.push_back({what, check_state::ok, "connected, confirms on"});
-    lines.push_back(tried("round trip", answer->routed));
-    lines.push_back(tried("unroutable", answer->unroutable));
+    lines.push_back(tried("round trip " + node.redacted(), answer->routed));
+    lines.push_back(tried("unroutable " + node.redacted(), answer->unroutable));
   }
 }
 
