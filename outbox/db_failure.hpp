@@ -22,6 +22,10 @@ struct unusable_server : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+struct pooler_in_between : unusable_server {
+  using unusable_server::unusable_server;
+};
+
 struct caught_failure {
   base::failure failure;
   bool session_lost = false;

@@ -56,10 +56,12 @@ struct message {
   bool mandatory = true;
 
   std::chrono::system_clock::time_point created_at;  // database clock
-  std::chrono::microseconds age{0};                  // database clock, when the row was read
-  int attempts = 0;                                  // failed attempts so far
-  std::chrono::microseconds failing_for{0};          // since its first failure, when it was read
-  bool deferred = false;                             // scheduled or failed; else it is pending
+  // Since it was written, or is due once more; database clock, when the row was read.
+  std::chrono::microseconds age{0};
+  int attempts = 0;                          // failed attempts so far
+  std::chrono::microseconds failing_for{0};  // since its first failure, when it was read
+  bool deferred = false;                     // scheduled, failed or sent again; else it is pending
+  bool sent_before = false;                  // an operator has it sent once more
 };
 
 }  // namespace outboxd::outbox

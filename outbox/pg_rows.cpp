@@ -103,6 +103,7 @@ enum column : int {
   attempts,
   failing_since_us,
   deferred,
+  sent_again_us,
 };
 
 // The fields of one row. Each field that libpqxx makes shares the result it belongs to, which costs
@@ -156,10 +157,12 @@ void decode_message(fields& row, std::chrono::microseconds now, message& m) {
   };
   const auto created = moment(row[created_us]).value();
   m.created_at = std::chrono::system_clock::time_point(created);
-  m.age = since(created);
   m.attempts = number<int>(row[attempts]);
   m.failing_for = since(moment(row[failing_since_us]).value_or(now));
   m.deferred = truth(row[deferred]);
+  const auto again = moment(row[sent_again_us]);
+  m.sent_before = again.has_value();
+  m.age = since(again.value_or(created));
 }
 
 }  // namespace

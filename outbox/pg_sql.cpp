@@ -120,7 +120,7 @@ WITH scanned AS MATERIALIZED (
 )
 SELECT moment.epoch, moment.xmin, moment.next_xid, moment.next_due_ms, moment.below_to, moment.now_us,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM moment
  UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL,
@@ -207,8 +207,9 @@ UPDATE "outbox".messages AS m
    SET status = decided.status,
        attempts = decided.attempts + decided.failures,
        failing_since = CASE WHEN decided.failures > 0 THEN coalesce(m.failing_since, now()) ELSE m.failing_since END,
-       -- Of a dead row: when it was given up; its retention counts from there.
-       due_at = CASE WHEN decided.status = 'pending' THEN NULL
+       -- Of a dead row: when it was given up; its retention counts from there. Of one that was sent before: since
+       -- when it should be out once more.
+       due_at = CASE WHEN decided.status = 'pending' THEN CASE WHEN m.sent_at IS NOT NULL THEN m.due_at END
                      WHEN m.attempts > decided.attempts THEN m.due_at
                      WHEN decided.status = 'dead' THEN now()
                      ELSE now() + decided.retry_in * interval '1 ms' END,
@@ -231,11 +232,13 @@ RETURNING m.id, m.message_id)";
 // vacuum saw.
 //
 // The oldest row that should be out by now: a pending row since it was written; a scheduled one
-// since it came due; one that failed since it was written or first due, not since its next attempt.
-// Ids follow time closely enough for the first; of the failed ones a thousand are looked at.
+// since it came due; one that failed since it was written or first due, not since its next attempt;
+// one that is sent again since it became due for that, or failed first. Ids follow time closely
+// enough, but for those that are sent again: of the pending ones the first hundred are looked at,
+// of the failed ones a thousand.
 constexpr std::string_view measure_sql = R"(
 WITH pending AS (
-  SELECT count(*) AS rows, min(p.id) AS first, max(p.id) AS last
+  SELECT count(*) AS rows, max(p.id) AS last
     FROM (SELECT found.id
             FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
            CROSS JOIN LATERAL (SELECT m.id FROM "outbox".messages AS m
@@ -257,12 +260,19 @@ WITH pending AS (
    WHERE x.indrelid = '"outbox".messages'::regclass
 ), oldest AS (
   SELECT least(
-    (SELECT m.created_at FROM "outbox".messages AS m, pending
-      WHERE m.status = 'pending' AND m.id = pending.first),
+    (SELECT min(CASE WHEN first.sent_at IS NULL THEN greatest(first.created_at, first.not_before)
+                     ELSE coalesce(first.failing_since, first.due_at, first.created_at) END)
+       FROM (SELECT m.created_at, m.not_before, m.sent_at, m.failing_since, m.due_at
+               FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
+              CROSS JOIN LATERAL (SELECT p.* FROM "outbox".messages AS p
+                                   WHERE p.status = 'pending' AND p.id BETWEEN range.first AND range.last
+                                   ORDER BY p.id LIMIT 100) AS m
+              LIMIT 100) AS first),
     (SELECT m.due_at FROM "outbox".messages AS m
       WHERE m.status = 'deferred' AND m.due_at <= now() ORDER BY m.due_at LIMIT 1),
-    (SELECT min(greatest(f.created_at, f.not_before))
-       FROM (SELECT m.created_at, m.not_before FROM "outbox".messages AS m
+    (SELECT min(CASE WHEN f.sent_at IS NULL THEN greatest(f.created_at, f.not_before)
+                     ELSE coalesce(f.failing_since, f.due_at) END)
+       FROM (SELECT m.created_at, m.not_before, m.sent_at, m.failing_since, m.due_at FROM "outbox".messages AS m
               WHERE m.status = 'deferred' AND m.attempts > 0 ORDER BY m.id LIMIT 1000) AS f)) AS since
 )
 SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
@@ -279,26 +289,31 @@ SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
 // (milliseconds) · $5 true: dead rows with an ordering key stay
 //
 // By ranges of the primary key, from where the last call ended: rows leave the table about in the
-// order of their ids, and no index on sent_at has to be paid for by every row. The conditions stand
-// twice because an operator may revive a dead row between the two.
+// order of their ids, and no index on sent_at has to be paid for by every row. What is created
+// later than the limit cannot be old enough: such rows say that the end has come. Not rows that
+// were sent lately: after a hold, or when they are sent again, there may be pages of them before
+// older ones. The conditions stand twice because an operator may revive a dead row between the two.
+// Like the marks, this does not wait for the disk: what a crash brings back is purged again.
 constexpr std::string_view purge_sql = R"(
 WITH page AS (
   SELECT m.id, m.status,
          CASE m.status WHEN 'sent' THEN m.sent_at < now() - $3::bigint * interval '1 ms'
                        WHEN 'dead' THEN coalesce(m.due_at, m.created_at) < now() - $4::bigint * interval '1 ms'
                                         AND NOT ($5::boolean AND m.ordering_key IS NOT NULL)
-                       ELSE false END AS old
+                       ELSE false END AS old,
+         m.created_at > now() - least($3::bigint, $4::bigint) * interval '1 ms' AS young
     FROM "outbox".messages AS m
    WHERE m.id > $1::bigint
    ORDER BY m.id LIMIT $2::bigint
 ), gone AS (
   DELETE FROM "outbox".messages AS m
    USING page
-   WHERE page.old AND m.id = page.id AND m.status = page.status
+   WHERE (SELECT set_config('synchronous_commit', 'off', true)) = 'off'
+     AND page.old AND m.id = page.id AND m.status = page.status
   RETURNING m.id
 )
 SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(page.id), 0),
-       count(*) FILTER (WHERE page.status = 'sent' AND NOT page.old)
+       count(*) FILTER (WHERE page.young)
   FROM page)";
 
 std::string joined(std::string_view beginning, std::string_view columns, std::string_view source) {

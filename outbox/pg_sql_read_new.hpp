@@ -14,7 +14,9 @@ inline constexpr std::string_view message_columns =
        r.content_type, r.content_encoding, r.type, r.correlation_id, r.reply_to, r.app_id,
        CASE WHEN r.priority BETWEEN 0 AND 255 THEN r.priority END, r.expiration_ms, r.mandatory,
        (date_part('epoch', r.created_at) * 1000000)::bigint, r.attempts,
-       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred'
+       (date_part('epoch', r.failing_since) * 1000000)::bigint, r.status = 'deferred',
+       CASE WHEN r.sent_at IS NOT NULL
+            THEN (date_part('epoch', coalesce(r.failing_since, r.due_at, r.created_at)) * 1000000)::bigint END
 )";
 
 // The statement `read` of pg_sql.cpp, where no gap is open, nothing was skipped and no time is too
@@ -54,7 +56,7 @@ SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row),
        0::bigint,
        (date_part('epoch', now()) * 1000000)::bigint,
        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+       NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
   FROM next
  UNION ALL
 SELECT NULL, NULL, NULL, NULL, NULL, NULL,

@@ -98,7 +98,7 @@ void session::expect_direct() {
   pqxx::nontransaction tx(connection_);
   if (tx.exec("SELECT pg_catalog.pg_backend_pid()")[0][0].as<int>() == connection_.backendpid())
     return;
-  throw unusable_server(
+  throw pooler_in_between(
       "there is a connection pooler (such as PgBouncer) in between: let OUTBOX_DATABASE_URL name "
       "the PostgreSQL server itself; services that write may use the pooler");
 }

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <optional>
 
 #include "relay/verdict.hpp"
 
@@ -14,9 +15,9 @@ class observer {
   virtual ~observer() = default;
 
   virtual void published(std::size_t body_bytes) = 0;
-  // since_created: database clock, commit lag included. since_publish: written to the lane until
-  // the ack.
-  virtual void confirmed(std::chrono::microseconds since_created,
+  // since_created: database clock, commit lag included; none: it had been sent before, and was
+  // replayed. since_publish: written to the lane until the ack.
+  virtual void confirmed(std::optional<std::chrono::microseconds> since_created,
                          std::chrono::microseconds since_publish) = 0;
   virtual void failed(verdict what) = 0;    // every verdict but confirmed and unknown
   virtual void unknown(doubt why) = 0;      // will be sent again

@@ -22,8 +22,6 @@ constexpr auto measure_idle = 15s;    // the gauges, when nothing waits
 constexpr auto measure_waiting = 5s;  // and when something does
 constexpr auto measure_all = 10min;   // over the whole table, whatever the core knows
 constexpr outbox::id_range whole_table{1, std::numeric_limits<std::int64_t>::max()};
-constexpr auto purge_interval = 10s;
-constexpr std::size_t purge_rows = 1'000;
 constexpr auto close_limit = 2s;  // for the broker's answer to our goodbye
 
 std::function<double()> dice() {
@@ -47,6 +45,7 @@ relay::impl::impl(asio::any_io_executor executor, outbox::store& store,
       lanes_(broker.lanes() + 1),
       poll_timer_(executor),
       housekeeping_(executor),
+      purge_timer_(executor),
       drain_timer_(executor) {}
 
 void relay::impl::start() {
@@ -173,10 +172,23 @@ void relay::impl::on_measured(base::result<outbox::backlog> r) {
 
 void relay::impl::on_purged(base::result<std::size_t> r) {
   purging_ = false;
-  purge_at_ = clock_now() + purge_interval;
+  purge_at_ = purge_pace_.ended(r.has_value() ? *r : 0, clock_now());
   if (r.has_error()) return;
   metrics_.purged(*r);
-  if (*r >= purge_rows) purge_at_ = clock_now();
+  if (*r < purge_pace::batch) return;  // keep_house() comes by when it is time
+  purge_timer_.expires_at(purge_at_);
+  purge_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
+    const auto self = weak.lock();
+    if (self && !cancelled) self->purge_if_due();
+  });
+}
+
+void relay::impl::purge_if_due() {
+  const time_point now = clock_now();
+  if (stopping_ || draining_ || !core_.leading() || purging_ || now < purge_at_) return;
+  purging_ = true;
+  purge_pace_.begin(now);
+  store_.purge(opts_.retention, opts_.dead_retention, purge_pace::batch, then(&impl::on_purged));
 }
 
 // Once a second: what has no hurry and must not be forgotten.
@@ -193,11 +205,8 @@ void relay::impl::keep_house() {
       store_.measure(all ? std::vector{whole_table} : core_.may_be_pending(),
                      then(&impl::on_measured));
     }
-    if (!purging_ && now >= purge_at_) {
-      purging_ = true;
-      store_.purge(opts_.retention, opts_.dead_retention, purge_rows, then(&impl::on_purged));
-    }
   }
+  purge_if_due();
   housekeeping_.expires_after(housekeeping_interval);
   housekeeping_.async_wait([weak = weak_from_this()](const boost::system::error_code& cancelled) {
     const auto self = weak.lock();
@@ -229,9 +238,7 @@ void relay::impl::drain(std::chrono::milliseconds limit, std::function<void(drai
 // The broker first: nobody else may lead while we could still publish.
 void relay::impl::finish_drain(drain_result result) {
   if (std::exchange(stopping_, true)) return;
-  drain_timer_.cancel();
-  poll_timer_.cancel();
-  housekeeping_.cancel();
+  for (auto* timer : {&drain_timer_, &poll_timer_, &housekeeping_, &purge_timer_}) timer->cancel();
   const auto limit = result == drain_result::clean ? std::chrono::milliseconds(close_limit) : 0ms;
   broker_.stop(limit, [self = shared_from_this(), result] {
     self->leadership_.stop([self, result] {
@@ -243,9 +250,7 @@ void relay::impl::finish_drain(drain_result result) {
 
 void relay::impl::shut_down() {
   stopping_ = true;
-  poll_timer_.cancel();
-  housekeeping_.cancel();
-  drain_timer_.cancel();
+  for (auto* timer : {&drain_timer_, &poll_timer_, &housekeeping_, &purge_timer_}) timer->cancel();
 }
 
 relay::relay(asio::any_io_executor executor, outbox::store& store, outbox::leadership& leadership,

@@ -110,7 +110,10 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
     row* r = core_.find(o.ref);
     BOOST_ASSERT_MSG(r != nullptr, "an outcome for a row that was not published");
     if (o.what == verdict::confirmed) {
-      metrics_.confirmed(r->msg.age + since(r->read_at, now), since(r->published_at, now));
+      const auto age = r->msg.age + since(r->read_at, now);
+      metrics_.confirmed(r->msg.sent_before ? std::nullopt : std::optional(age),
+                         since(r->published_at, now));
+      purge_pace_.confirmed();
     } else if (o.what != verdict::unknown) {
       note_failure(o, r->msg, o.what);
     }

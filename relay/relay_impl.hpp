@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "relay/core.hpp"
+#include "relay/purge_pace.hpp"
 #include "relay/relay.hpp"
 
 namespace outboxd::relay {
@@ -93,6 +94,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void try_wake_lock();
   void stand_by();
   void keep_house();
+  void purge_if_due();
   void count_blocked_time(lane_info& lane, time_point now);
   void note_hold(const hold_event& e);
   void note_pause(const pause_event& e);
@@ -118,7 +120,8 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   time_point measured_at_{}, measure_all_at_{}, purge_at_{};
   bool measuring_ = false, purging_ = false;
 
-  boost::asio::steady_timer poll_timer_, housekeeping_, drain_timer_;
+  boost::asio::steady_timer poll_timer_, housekeeping_, purge_timer_, drain_timer_;
+  purge_pace purge_pace_;
   std::optional<time_point> poll_at_;  // what poll_timer_ is set to
   std::vector<action> todo_;
 

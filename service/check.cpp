@@ -15,11 +15,10 @@ check_line failed(std::string what, const base::failure& why) {
   return {std::move(what), check_state::fail, why.text, why.kind};
 }
 
-// What a failure of that check means for the exit status.
-base::failure_kind kind_of(std::string_view check) {
-  if (check == "database") return base::failure_kind::unavailable;
-  if (check == "grants") return base::failure_kind::forbidden;
-  return base::failure_kind::not_ready;
+check_line tried(std::string what, const broker_trial& trial) {
+  if (trial.state == check_state::fail)
+    return failed(std::move(what), {base::failure_kind::unavailable, trial.text});
+  return {std::move(what), trial.state, trial.text};
 }
 
 void check_database(const settings& s, std::vector<check_line>& lines) {
@@ -30,7 +29,7 @@ void check_database(const settings& s, std::vector<check_line>& lines) {
   }
   for (const auto& line : outbox::check_database(*options)) {
     lines.push_back(line.state == check_state::fail
-                        ? failed(line.name, {kind_of(line.name), line.detail})
+                        ? failed(line.name, {line.kind, line.detail})
                         : check_line{line.name, line.state, line.detail});
   }
 }
@@ -44,8 +43,13 @@ void check_brokers(const settings& s, std::vector<check_line>& lines) {
   for (const auto& node : *nodes) {
     const std::string what = "broker " + node.redacted();
     const auto answer = check_broker(node);
-    lines.push_back(answer ? check_line{what, check_state::ok, "connected, confirms on"}
-                           : failed(what, answer.error()));
+    if (!answer) {
+      lines.push_back(failed(what, answer.error()));
+      continue;
+    }
+    lines.push_back({what, check_state::ok, "connected, confirms on"});
+    lines.push_back(tried("round trip " + node.redacted(), answer->routed));
+    lines.push_back(tried("unroutable " + node.redacted(), answer->unroutable));
   }
 }
 

@@ -3,22 +3,12 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
-#include <array>
 
+#include "service/cli_rows.hpp"
 #include "service/units.hpp"
 
 namespace outboxd::service {
 namespace {
-
-struct later_verb {
-  const char *name, *sentence;
-};
-
-// Their names are taken, so that scripts fail loudly until they exist.
-constexpr std::array later_verbs{
-    later_verb{"replay", "Publish sent rows again"},
-    later_verb{"purge", "Delete sent rows now"},
-};
 
 constexpr const char* description =
     "Relays committed rows of a PostgreSQL outbox table to RabbitMQ.\n"
@@ -35,13 +25,8 @@ struct options {
   pause_command pause;
   std::string pause_for;
   bool list_pauses = false;
+  row_verbs rows;
 };
-
-std::string is_duration(const std::string& text) {
-  const auto value = parse_duration(text);
-  if (value && value->count() > 0) return {};
-  return "write a duration with its unit, such as " + std::string(duration_forms);
-}
 
 void add_filters(CLI::App& verb, options& opts) {
   auto& which = opts.dead.which;
@@ -112,17 +97,8 @@ void add_verbs(CLI::App& app, options& opts) {
       ->check(CLI::PositiveNumber);
   add_dead(app, opts);
   add_pauses(app, opts);
+  add_row_verbs(app, opts.rows);
   app.add_subcommand("version", "Print version and revision");
-  for (const auto& verb : later_verbs) {
-    app.add_subcommand(verb.name, verb.sentence)
-        ->group("Not in this version")
-        ->fallthrough(false)
-        ->prefix_command();
-  }
-}
-
-answer_command not_in_this_version(const std::string& verb) {
-  return {exit_code::usage, "outboxd " + verb + " is not in this version\n"};
 }
 
 bool filters(const outbox::dead_row_filter& which) {
@@ -170,14 +146,13 @@ command to_command(const CLI::App& app, const options& opts) {
   if (verb == "status") return opts.status;
   if (verb == "dead") return to_dead_command(*chosen.front(), opts);
   if (verb == "pause" || verb == "resume") return to_pause_command(verb, opts);
+  if (verb == "replay") return to_replay_command(opts.rows);
+  if (verb == "purge") return to_purge_command(opts.rows);
   if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
-  if (verb == "migrate") {
-    using action = migrate_command::action;
-    return migrate_command{opts.migrate == "up"       ? action::up
-                           : opts.migrate == "status" ? action::status
-                                                      : action::print};
-  }
-  return not_in_this_version(verb);
+  using action = migrate_command::action;  // the only one left
+  return migrate_command{opts.migrate == "up"       ? action::up
+                         : opts.migrate == "status" ? action::status
+                                                    : action::print};
 }
 
 }  // namespace

@@ -3,12 +3,15 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
 
 #include "outbox/dead_rows.hpp"
 #include "outbox/pause.hpp"
+#include "outbox/row_pages.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -43,16 +46,29 @@ struct pause_command {
   std::optional<std::chrono::seconds> lasting;  // none: until it is resumed
   std::string reason;
 };
+struct replay_command {
+  std::optional<outbox::point_in_time> since;
+  outbox::point_in_time until;    // now, unless told otherwise
+  outbox::sent_row_filter which;  // its times come from these two, by the database's clock
+  std::uint64_t rate = 1'000;     // rows a second; 0: no limit
+  bool all = false, dry_run = false;
+};
+struct purge_command {
+  // Neither: sent rows older than OUTBOX_RETENTION.
+  std::optional<std::chrono::milliseconds> sent_older_than, dead_older_than;
+  std::uint64_t rate = 10'000;  // rows a second; 0: no limit
+  bool dry_run = false;
+};
 struct version_command {};
-// Nothing to run: help was asked for, the line was wrong, or the verb is not in this version.
+// Nothing to run: help was asked for, or the line was wrong.
 struct answer_command {
   exit_code code = exit_code::done;
   std::string text;  // for stdout when done, else for stderr
 };
 
-using command =
-    std::variant<run_command, migrate_command, check_command, config_command, healthcheck_command,
-                 status_command, dead_command, pause_command, version_command, answer_command>;
+using command = std::variant<run_command, migrate_command, check_command, config_command,
+                             healthcheck_command, status_command, dead_command, pause_command,
+                             replay_command, purge_command, version_command, answer_command>;
 
 struct command_line {
   command what;

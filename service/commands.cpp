@@ -13,6 +13,8 @@
 #include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
 #include "service/pause_command.hpp"
+#include "service/purge_command.hpp"
+#include "service/replay_command.hpp"
 #include "service/settings_text.hpp"
 #include "service/status_command.hpp"
 #include "service/version.hpp"
@@ -84,6 +86,12 @@ struct executor {
   }
   exit_code operator()(const pause_command& c) const {
     return with_settings([&](const auto& loaded) { return pause(loaded.values, c, to); });
+  }
+  exit_code operator()(const replay_command& c) const {
+    return with_settings([&](const auto& loaded) { return replay(loaded.values, c, to); });
+  }
+  exit_code operator()(const purge_command& c) const {
+    return with_settings([&](const auto& loaded) { return purge(loaded.values, c, to); });
   }
   exit_code operator()(const healthcheck_command& c) const {
     return with_settings([&](const auto& loaded) { return healthcheck(loaded.values, c, to); });

@@ -10,6 +10,7 @@ enum class exit_code {
   unavailable = 69,  // one-shot verbs: a dependency is away
   bug = 70,
   unconfirmed = 75,  // shutdown timed out with unconfirmed messages
+  stopped = 75,      // replay, purge: a signal came before the end
   forbidden = 77,    // a grant is missing
   configuration = 78,
 };

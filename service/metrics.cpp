@@ -254,10 +254,14 @@ void metrics::published(std::size_t body_bytes) {
   impl_->published_bytes.add(static_cast<double>(body_bytes));
 }
 
-void metrics::confirmed(std::chrono::microseconds since_created,
+void metrics::confirmed(std::optional<std::chrono::microseconds> since_created,
                         std::chrono::microseconds since_publish) {
   impl_->confirmed.add(1);
-  impl_->delivery_latency.add(seconds(since_created));
+  if (since_created) {
+    impl_->delivery_latency.add(seconds(*since_created));
+  } else {
+    impl_->replayed.Increment();
+  }
   impl_->confirm_latency.add(seconds(since_publish));
 }
 

@@ -21,7 +21,7 @@ class metrics final : public relay::observer {
   ~metrics() override;
 
   void published(std::size_t body_bytes) override;
-  void confirmed(std::chrono::microseconds since_created,
+  void confirmed(std::optional<std::chrono::microseconds> since_created,
                  std::chrono::microseconds since_publish) override;
   void failed(relay::verdict what) override;
   void unknown(relay::doubt why) override;

@@ -23,7 +23,7 @@ constexpr std::array table{
     metric_row{"outbox_messages_failed_total", counter, "Attempts that the broker refused or that were never sent because they could not be.", "reason", failures},
     metric_row{"outbox_messages_unknown_total", counter, "Messages whose outcome is unknown; they are sent again, which may duplicate them.", "reason", "timeout|connection_lost|channel_closed"},
     metric_row{"outbox_messages_dead_total", counter, "Rows marked dead.", "reason", failures},
-    metric_row{"outbox_messages_replayed_total", counter, "Sent rows that were published again on request."},
+    metric_row{"outbox_messages_replayed_total", counter, "Sent rows that were confirmed once more, after `outboxd replay`."},
     metric_row{"outbox_messages_purged_total", counter, "Rows deleted because their retention was over."},
     metric_row{"outbox_published_bytes_total", counter, "Payload bytes of published messages."},
     metric_row{"outbox_broker_reconnects_total", counter, "Broker connections that opened again after they were lost."},
@@ -50,7 +50,7 @@ constexpr std::array table{
     metric_row{"outbox_schema_version", gauge, "Number of the last migration found in the database; 0 until it is known."},
     metric_row{"outbox_build_info", gauge, "Always 1; the labels say what was built.", "version,revision"},
 
-    metric_row{"outbox_delivery_latency_seconds", histogram, "From created_at to the broker's confirm, by the database's clock."},
+    metric_row{"outbox_delivery_latency_seconds", histogram, "From created_at to the broker's first confirm, by the database's clock; rows that are replayed do not count."},
     metric_row{"outbox_confirm_latency_seconds", histogram, "From writing a message to its confirm."},
     metric_row{"outbox_db_query_duration_seconds", histogram, "Duration of statements, by what they are for.", "operation", operations},
     metric_row{"outbox_batch_messages", histogram, "Rows found by one statement that looked for rows."},

@@ -14,11 +14,6 @@
 namespace outboxd::service {
 namespace {
 
-exit_code fail(const base::failure& why, const streams& to) {
-  to.err << "outboxd: " << why.text << "\n";
-  return to_exit_code(why.kind);
-}
-
 exit_code migrate_up(const outbox::migrate_options& options, const streams& to) {
   const auto report = outbox::up(options);
   if (!report) return fail(report.error(), to);
@@ -61,6 +56,11 @@ exit_code migrate_status(const outbox::migrate_options& options, const streams& 
 }
 
 }  // namespace
+
+exit_code fail(const base::failure& why, const streams& to) {
+  to.err << "outboxd: " << why.text << "\n";
+  return to_exit_code(why.kind);
+}
 
 exit_code migrate(const settings& s, migrate_command::action what, const streams& to) {
   const auto options = migration_options(s);

@@ -3,6 +3,7 @@
 
 #include <iosfwd>
 
+#include "base/result.hpp"
 #include "service/cli.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings.hpp"
@@ -14,6 +15,9 @@ struct streams {
   std::ostream& err;
   output_format format = output_format::table;
 };
+
+// Says so on err; answers with the exit status it means.
+exit_code fail(const base::failure& why, const streams& to);
 
 exit_code migrate(const settings& s, migrate_command::action what, const streams& to);
 exit_code check(const settings& s, const streams& to);

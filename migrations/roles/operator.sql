@@ -1,4 +1,4 @@
--- What an operator may do: see everything, decide about dead messages, and pause publishing.
+-- What an operator may do: see everything, decide about dead messages, send again, purge, and pause publishing.
 
 DO $$
 BEGIN
@@ -14,5 +14,9 @@ GRANT EXECUTE ON FUNCTION
   "outbox".retry(bigint, uuid),
   "outbox".discard(bigint, uuid),
   "outbox".pause(text, text, interval, text),
-  "outbox".resume(text, text)
+  "outbox".resume(text, text),
+  "outbox".retry_where(text, text, text, text, text, interval, boolean),
+  "outbox".discard_where(text, text, text, text, text, interval, boolean),
+  "outbox".replay_where(timestamptz, timestamptz, text, text, text, text, bigint, boolean, bigint, integer, boolean),
+  "outbox".purge_where(interval, interval, boolean, bigint, integer, boolean)
 TO "outbox_operator";

@@ -158,6 +158,9 @@ void append_channel_flow_ok(std::string& out, channel_id channel, bool active);
 void append_confirm_select(std::string& out, channel_id channel);
 void append_exchange_declare_passive(std::string& out, channel_id channel,
                                      std::string_view exchange);
+// A queue that is gone with the connection, exclusive to it. Nothing answers unless it is refused,
+// which closes the channel. Not for the relay, which declares nothing: for `outboxd check`.
+void append_queue_declare_temporary(std::string& out, channel_id channel, std::string_view queue);
 void append_heartbeat(std::string& out);
 
 // The SASL response for a mechanism: PLAIN (RFC 4616), AMQPLAIN (an AMQP table), EXTERNAL (empty).

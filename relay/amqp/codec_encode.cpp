@@ -162,6 +162,13 @@ void append_exchange_declare_passive(std::string& out, channel_id channel,
   append_method(out, channel, AMQP_EXCHANGE_DECLARE_METHOD, &m, small + exchange.size());
 }
 
+void append_queue_declare_temporary(std::string& out, channel_id channel, std::string_view queue) {
+  amqp_queue_declare_t m{};
+  m.queue = as_bytes(queue);
+  m.exclusive = m.auto_delete = m.nowait = true;
+  append_method(out, channel, AMQP_QUEUE_DECLARE_METHOD, &m, small + queue.size());
+}
+
 void append_heartbeat(std::string& out) {
   char frame[frame_overhead];
   write_frame_header(frame, AMQP_FRAME_HEARTBEAT, 0, 0);

@@ -117,7 +117,7 @@ TEST(process, bad_configuration_is_reported_whole_and_exits_with_78) {
 
 TEST(process, a_wrong_verb_exits_with_64_and_a_failing_dependency_with_69) {
   EXPECT_EQ(run_once({"fly"}, {}).status.code, 64);
-  EXPECT_EQ(run_once({"pause"}, {}).status.code, 64);
+  EXPECT_EQ(run_once({"replay"}, {}).status.code, 64);
   EXPECT_EQ(run_once({"migrate", "status"}, nothing_there).status.code, 69);
   const auto check = run_once({"check"}, nothing_there);
   EXPECT_EQ(check.status.code, 69);
@@ -214,7 +214,7 @@ TEST(process, it_waits_for_the_schema_and_goes_on_by_itself) {
   EXPECT_EQ(run_once({"migrate", "up"}, env).status.code, 0);
   EXPECT_TRUE(outboxd.becomes_ready()) << outboxd.readiness();
   EXPECT_THAT(*outboxd.get("/metrics"),
-              AllOf(HasSubstr("\noutbox_leader 1\n"), HasSubstr("\noutbox_schema_version 1\n")));
+              AllOf(HasSubstr("\noutbox_leader 1\n"), HasSubstr("\noutbox_schema_version 2\n")));
   const auto check = run_once({"check"}, env);
   EXPECT_EQ(check.status.code, 0) << check.out;
   EXPECT_EQ(outboxd.stop(), (exit_status{0, 0})) << outboxd.child().err();

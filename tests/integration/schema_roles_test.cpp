@@ -56,6 +56,11 @@ TEST_F(schema_roles, a_writer_can_do_nothing_else) {
            "INSERT INTO outbox.schema_version VALUES (9, 't', 'c')",
            "SELECT outbox.retry(1)",
            "SELECT outbox.discard(1)",
+           "SELECT outbox.retry_where(everything => true)",
+           "SELECT outbox.discard_where(everything => true)",
+           "SELECT outbox.replay_where(everything => true)",
+           "SELECT outbox.purge_where(interval '0')",
+           "SELECT outbox.dead_ids(NULL, NULL, NULL, NULL, NULL, NULL, true)",
            "CREATE TABLE outbox.mine (x int)",
        }) {
     EXPECT_EQ(writer.run(sql).sqlstate, permission_denied) << sql;
@@ -111,11 +116,17 @@ TEST_F(schema_roles, an_operator_sees_all_and_decides_only_by_the_functions) {
   auto session = database.as("outbox_operator");
   EXPECT_TRUE(session.run("SELECT * FROM outbox.messages, outbox.lead").ok());
   EXPECT_EQ(session.must("SELECT outbox.retry(1) OR outbox.discard(1)"), "f");
+  EXPECT_EQ(session.must("SELECT outbox.retry_where(everything => true)"
+                         " + outbox.discard_where(everything => true)"),
+            "0");
+  EXPECT_EQ(session.must("SELECT replayed FROM outbox.replay_where(everything => true)"), "0");
+  EXPECT_EQ(session.must("SELECT purged FROM outbox.purge_where(interval '0')"), "0");
   for (const std::string sql : {
            "UPDATE outbox.messages SET status = 'dead'",
            "DELETE FROM outbox.messages",
            "INSERT INTO outbox.messages (payload) VALUES ('x')",
            "UPDATE outbox.lead SET epoch = 7",
+           "SELECT outbox.dead_ids(NULL, NULL, NULL, NULL, NULL, NULL, true)",
        }) {
     EXPECT_EQ(session.run(sql).sqlstate, permission_denied) << sql;
   }

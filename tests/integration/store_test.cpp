@@ -56,6 +56,10 @@ class pg_harness final : public store_harness {
     db_.run("DELETE FROM \"outbox\".messages WHERE id = " + std::to_string(id));
   }
 
+  void replay(std::int64_t id) override {
+    db_.run("SELECT \"outbox\".replay_where(id => " + std::to_string(id) + ")");
+  }
+
   time_point now() override { return std::chrono::system_clock::now(); }
   void grow_older(std::chrono::milliseconds by) override {
     const auto ago = " - interval '" + std::to_string(by.count()) + " ms'";

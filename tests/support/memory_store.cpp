@@ -135,6 +135,14 @@ row_ref memory_store::reissue(std::int64_t id) {
   return ref;
 }
 
+void memory_store::replay(std::int64_t id) {
+  memory_row& row = rows_.at(id);
+  row.status = row_status::deferred;
+  row.due_at = now_;
+  row.data.attempts = 0;
+  row.failing_since.reset();
+}
+
 void memory_store::fail_next(std::string operation, base::failure why, effect what) {
   faults_.push_back({std::move(operation), std::move(why), what});
 }
@@ -177,10 +185,18 @@ void memory_store::answer(const std::string& operation, handler<T> done,
 message memory_store::seen_now(const memory_row& row) const {
   message m = row.data;
   m.body_loaded = true;
-  m.age = duration_cast<microseconds>(now_ - m.created_at);
+  m.sent_before = row.sent_at.has_value();
+  m.age = duration_cast<microseconds>(now_ - (m.sent_before ? waits_since(row) : m.created_at));
   if (row.failing_since) m.failing_for = duration_cast<microseconds>(now_ - *row.failing_since);
   m.deferred = row.status == row_status::deferred;
   return m;
+}
+
+// Since when it should be out.
+memory_store::time_point memory_store::waits_since(const memory_row& row) const {
+  const auto written = row.data.created_at;
+  if (!row.sent_at) return std::max(written, row.not_before.value_or(written));
+  return row.failing_since.value_or(row.due_at.value_or(written));
 }
 
 template <typename Wanted>
@@ -331,7 +347,7 @@ void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> deci
       changed.push_back(d.ref);
       row->status = status_after(d);
       if (d.what == outbox::fate::pending) {
-        row->due_at.reset();
+        if (!row->sent_at) row->due_at.reset();
         continue;
       }
       row->due_at = d.what == outbox::fate::dead ? now_ : now_ + d.retry_in;
@@ -368,8 +384,7 @@ outbox::backlog memory_store::run_measure(const std::vector<outbox::id_range>& w
     const bool due = row.status == row_status::deferred && *row.due_at <= now_;
     if (pending) ++b.pending;
     if (!visible(row) || (!pending && !failed && !due)) continue;
-    const auto written = row.data.created_at;
-    const auto since = pending ? written : std::max(written, row.not_before.value_or(written));
+    const auto since = waits_since(row);
     oldest = std::min(oldest.value_or(since), since);
   }
   if (oldest) b.oldest_due_age = duration_cast<microseconds>(now_ - *oldest);

@@ -54,6 +54,7 @@ class memory_store final : public outbox::store {
   // Another row under the same id, as after a crash of the database.
   outbox::row_ref reissue(std::int64_t id);
   void erase(std::int64_t id) { rows_.erase(id); }
+  void replay(std::int64_t id);  // one that was sent, as an operator does
   void set_delete_on_ack(bool on) { delete_on_ack_ = on; }
   void pause(const outbox::pause_scope& scope, const std::string& reason,
              std::optional<std::chrono::milliseconds> lasting = {}) {
@@ -107,6 +108,7 @@ class memory_store final : public outbox::store {
   memory_row* open_row(const outbox::row_ref& ref);
   bool visible(const memory_row& row) const { return !open_.contains(row.written_by); }
   outbox::message seen_now(const memory_row& row) const;
+  time_point waits_since(const memory_row& row) const;
   outbox::read_answer run_read(const outbox::read_request& request) const;
   void run_scan(const outbox::scan& scan, std::int64_t frontier, outbox::read_answer& answer) const;
   void run_deferred(const outbox::read_request& request, outbox::read_answer& answer) const;

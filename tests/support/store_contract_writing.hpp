@@ -220,6 +220,50 @@ TEST_P(store_contract, a_failed_row_is_late_since_it_was_written) {
   EXPECT_GE(measure().oldest_due_age.value(), 30min);
 }
 
+TEST_P(store_contract, a_row_that_is_sent_again_waits_since_then) {
+  const auto a = world().insert(text_row("a"));
+  settle({a});
+  world().grow_older(24h);
+  world().replay(a.id);
+  world().grow_older(10min);
+  const auto again = read().due;
+  ASSERT_EQ(ids(again), std::vector{a.id});
+  EXPECT_TRUE(again[0].sent_before);
+  EXPECT_EQ(again[0].attempts, 0);
+  const auto expect_ten_minutes = [&](std::chrono::microseconds age, const char* where) {
+    EXPECT_GE(age, 10min) << where;
+    EXPECT_LT(age, 11min) << where;
+  };
+  expect_ten_minutes(again[0].age, "read");
+  expect_ten_minutes(measure().oldest_due_age.value(), "due");
+  const auto epoch = world().take_lead();
+  decide(epoch, {pending(a)});
+  const auto waiting = read().rows;
+  ASSERT_EQ(ids(waiting), std::vector{a.id});
+  EXPECT_TRUE(waiting[0].sent_before);
+  expect_ten_minutes(waiting[0].age, "waits behind others");
+  expect_ten_minutes(measure().oldest_due_age.value(), "waits behind others");
+  decide(epoch, {deferred(a, 1h)});
+  EXPECT_LT(measure().oldest_due_age.value(), 1min) << "late since it failed first";
+  settle({a});
+  EXPECT_EQ(state_of(a).status, "sent");
+  EXPECT_FALSE(measure().oldest_due_age.has_value());
+}
+
+// An hour's worth of rows that are sent again must not keep those behind them from leaving.
+TEST_P(store_contract, purge_goes_past_rows_that_were_sent_lately_although_they_are_old) {
+  std::vector<outbox::row_ref> rows;
+  rows.reserve(30);
+  for (int i = 0; i < 30; ++i) rows.push_back(world().insert(text_row("x")));
+  settle({rows.begin() + 20, rows.end()});
+  world().grow_older(2h);
+  settle({rows.begin(), rows.begin() + 20});
+  EXPECT_EQ(purge(1h, 1h, 5), 5u);
+  EXPECT_EQ(purge(1h, 1h, 5), 5u);
+  EXPECT_EQ(purge(1h, 1h, 5), 0u);
+  for (std::size_t i = 0; i < 20; ++i) EXPECT_TRUE(world().find(rows[i].id).has_value());
+}
+
 TEST_P(store_contract, purge_removes_what_was_sent_or_died_long_ago) {
   const auto epoch = world().take_lead();
   const auto pending = world().insert(text_row("pending"));

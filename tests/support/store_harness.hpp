@@ -51,6 +51,7 @@ class store_harness {
   virtual std::unique_ptr<open_transaction> begin() = 0;
   virtual outbox::row_ref reissue(std::int64_t id) = 0;  // another row under the same id
   virtual void erase(std::int64_t id) = 0;
+  virtual void replay(std::int64_t id) = 0;  // one that was sent, as an operator does
 
   virtual time_point now() = 0;
   // As if so much time had passed for every row there is.

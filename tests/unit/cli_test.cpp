@@ -119,16 +119,6 @@ TEST(cli, a_pause_is_of_everything_one_exchange_or_one_key) {
   EXPECT_EQ(parsed<answer_command>({"resume", "--for", "1h"}).code, exit_code::usage);
 }
 
-TEST(cli, verbs_of_later_versions_say_so) {
-  for (const auto* verb : {"replay", "purge"}) {
-    const auto answer = parsed<answer_command>({verb});
-    EXPECT_EQ(answer.code, exit_code::usage);
-    EXPECT_THAT(answer.text, HasSubstr(std::string("outboxd ") + verb + " is not in this version"));
-  }
-  EXPECT_THAT(parsed<answer_command>({"replay", "--since", "1h"}).text,
-              HasSubstr("not in this version"));
-}
-
 TEST(cli, help_names_every_setting) {
   for (const auto* flag : {"-h", "--help"}) {
     const auto answer = parsed<answer_command>({flag});

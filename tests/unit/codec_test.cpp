@@ -237,6 +237,19 @@ TEST(methods, exchange_is_declared_passively) {
   EXPECT_TRUE(r.empty());
 }
 
+TEST(methods, a_temporary_queue_is_exclusive_and_nobody_waits_for_an_answer) {
+  std::string out;
+  append_queue_declare_temporary(out, 2, "outboxd.check.1");
+  const std::string arguments = payload_of(out, 2, 50, 10);
+  wire::reader r(arguments);
+  EXPECT_EQ(r.number(2), 0u);
+  EXPECT_EQ(r.short_string(), "outboxd.check.1");
+  EXPECT_EQ(r.number(1), 4u | 8u | 16u)
+      << "exclusive, auto-delete, no-wait; not passive, not durable";
+  EXPECT_TRUE(r.fields().empty());
+  EXPECT_TRUE(r.empty());
+}
+
 TEST(methods, heartbeat_is_an_empty_frame_on_channel_0) {
   std::string out;
   append_heartbeat(out);

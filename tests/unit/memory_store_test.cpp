@@ -45,6 +45,7 @@ class memory_harness final : public store_harness {
   }
   outbox::row_ref reissue(std::int64_t id) override { return store_.reissue(id); }
   void erase(std::int64_t id) override { store_.erase(id); }
+  void replay(std::int64_t id) override { store_.replay(id); }
   time_point now() override { return store_.now(); }
   void grow_older(std::chrono::milliseconds by) override { store_.advance(by); }
   void pause(const outbox::pause_scope& scope, const std::string& reason,

@@ -128,6 +128,7 @@ TEST(metrics, hooks_count) {
   m.published(100);
   m.published(20);
   m.confirmed(std::chrono::milliseconds(30), std::chrono::milliseconds(2));
+  m.confirmed(std::nullopt, std::chrono::milliseconds(1));
   m.read(0);
   m.read(40);
   m.notified();
@@ -144,10 +145,13 @@ TEST(metrics, hooks_count) {
   const auto all = samples(m.render({}));
   EXPECT_EQ(all.at("outbox_messages_published_total"), "2");
   EXPECT_EQ(all.at("outbox_published_bytes_total"), "120");
-  EXPECT_EQ(all.at("outbox_messages_confirmed_total"), "1");
+  EXPECT_EQ(all.at("outbox_messages_confirmed_total"), "2");
+  EXPECT_EQ(all.at("outbox_messages_replayed_total"), "1");
+  EXPECT_EQ(all.at("outbox_delivery_latency_seconds_count"), "1")
+      << "a replayed row is no delivery";
   EXPECT_EQ(all.at("outbox_delivery_latency_seconds_bucket{le=\"0.025\"}"), "0");
   EXPECT_EQ(all.at("outbox_delivery_latency_seconds_bucket{le=\"0.05\"}"), "1");
-  EXPECT_EQ(all.at("outbox_confirm_latency_seconds_sum"), "0.002");
+  EXPECT_EQ(all.at("outbox_confirm_latency_seconds_sum"), "0.003");
   EXPECT_EQ(all.at("outbox_db_polls_total"), "2");
   EXPECT_EQ(all.at("outbox_batch_messages_sum"), "40");
   EXPECT_EQ(all.at("outbox_db_notifications_total"), "1");

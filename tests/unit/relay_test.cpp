@@ -63,7 +63,11 @@ class scripted_leadership final : public outbox::leadership {
 class counting_observer final : public observer {
  public:
   void published(std::size_t) override { ++published_; }
-  void confirmed(std::chrono::microseconds, std::chrono::microseconds) override { ++confirmed_; }
+  void confirmed(std::optional<std::chrono::microseconds> since_created,
+                 std::chrono::microseconds) override {
+    ++confirmed_;
+    if (!since_created) ++replayed_;
+  }
   void failed(verdict) override { ++failed_; }
   void unknown(doubt) override { ++unknown_; }
   void died(verdict) override { ++died_; }
@@ -75,7 +79,8 @@ class counting_observer final : public observer {
   void broker_blocked_for(std::chrono::microseconds) override {}
   void purged(std::size_t) override {}
 
-  int published_ = 0, confirmed_ = 0, failed_ = 0, unknown_ = 0, died_ = 0, reconnects_ = 0;
+  int published_ = 0, confirmed_ = 0, replayed_ = 0, failed_ = 0, unknown_ = 0, died_ = 0,
+      reconnects_ = 0;
 };
 
 class relay_test : public testing::Test {
@@ -201,6 +206,22 @@ TEST_F(relay_test, rows_of_a_lane_that_closed_go_out_again_when_it_is_open_and_n
   EXPECT_EQ(metrics_.reconnects_, 1);
   broker_.confirm_all(0);
   EXPECT_TRUE(until([&] { return store_.count(row_status::sent) == 2; }));
+}
+
+TEST_F(relay_test, a_row_that_is_sent_again_is_counted_apart) {
+  lead();
+  insert();
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 1; }));
+  broker_.confirm_all(0);
+  ASSERT_TRUE(until([&] { return store_.count(row_status::sent) == 1; }));
+  EXPECT_EQ(metrics_.replayed_, 0);
+  store_.replay(1);
+  leadership_.notify();
+  ASSERT_TRUE(until([&] { return broker_.ids().size() == 2; }));
+  broker_.confirm_all(0);
+  ASSERT_TRUE(until([&] { return store_.count(row_status::sent) == 1; }));
+  EXPECT_EQ(metrics_.confirmed_, 2);
+  EXPECT_EQ(metrics_.replayed_, 1);
 }
 
 TEST_F(relay_test, nothing_is_published_on_a_blocked_lane) {

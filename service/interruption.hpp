@@ -1,0 +1,27 @@
+// SIGINT and SIGTERM for a verb that works in steps: it ends between two of them. The second signal
+// ends the process at once. One object at a time; waits on the thread that asks.
+#pragma once
+
+#include <signal.h>
+
+#include <chrono>
+
+namespace outboxd::service {
+
+class interruption {
+ public:
+  interruption();
+  ~interruption();
+  interruption(const interruption&) = delete;
+  interruption& operator=(const interruption&) = delete;
+
+  bool came() const;
+  // True: a signal came, maybe earlier.
+  bool came_until(std::chrono::steady_clock::time_point limit) const;
+
+ private:
+  struct sigaction interrupt_before_ {};
+  struct sigaction terminate_before_ {};
+};
+
+}  // namespace outboxd::service

@@ -1,0 +1,78 @@
+// `outboxd check` against a broker: what a publish comes to, and what a user may not do.
+#include "service/broker_check.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/support/servers.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+using outbox::check_state;
+using testing::HasSubstr;
+using namespace std::chrono_literals;
+
+class broker_check : public testing::Test {
+ protected:
+  base::result<service::broker_answer> check(const std::string& where,
+                                             std::chrono::milliseconds limit = 10s) {
+    return service::check_broker(relay::amqp::parse_uris(where).value().front(), limit);
+  }
+
+  // A user who may do this much, in patterns as rabbitmqctl takes them.
+  std::string url_of(const std::string& user, const std::string& configure,
+                     const std::string& write) {
+    rabbit.ctl({"add_user", user, "x"});
+    rabbit.ctl({"set_permissions", "-p", vhost, user, configure, write, "^$"});
+    return "amqp://" + user + ":x" + url.substr(url.find('@'));
+  }
+
+  rabbitmq_server& rabbit = shared_rabbitmq();
+  const std::string vhost = rabbit.create_vhost();
+  const std::string url = rabbit.url(vhost);
+};
+
+TEST_F(broker_check, a_message_is_confirmed_and_one_to_nowhere_is_returned) {
+  const auto answer = check(url).value();
+  EXPECT_EQ(answer.routed.state, check_state::ok) << answer.routed.text;
+  EXPECT_THAT(answer.routed.text, HasSubstr("confirmed in "));
+  EXPECT_EQ(answer.unroutable.state, check_state::ok) << answer.unroutable.text;
+  EXPECT_THAT(answer.unroutable.text, HasSubstr("returned before its confirm (312 NO_ROUTE)"));
+  EXPECT_EQ(rabbit.ctl({"list_queues", "-q", "-p", vhost}).find("outboxd"), std::string::npos)
+      << "nothing is left behind";
+}
+
+TEST_F(broker_check, without_the_right_to_declare_a_queue_the_rest_is_tested) {
+  const auto answer = check(url_of("no_configure", "^$", ".*")).value();
+  EXPECT_EQ(answer.routed.state, check_state::warn);
+  EXPECT_THAT(answer.routed.text, HasSubstr("not tested: no temporary queue, 403 ACCESS_REFUSED"));
+  EXPECT_EQ(answer.unroutable.state, check_state::ok) << answer.unroutable.text;
+}
+
+TEST_F(broker_check, who_may_not_publish_to_the_default_exchange_is_told_what_was_not_tested) {
+  const auto answer = check(url_of("no_default", ".*", "^events$")).value();
+  for (const auto& trial : {answer.routed, answer.unroutable}) {
+    EXPECT_EQ(trial.state, check_state::warn);
+    EXPECT_THAT(trial.text, HasSubstr("not tested: 403 ACCESS_REFUSED"));
+  }
+}
+
+TEST_F(broker_check, a_broker_in_alarm_takes_no_messages) {
+  rabbit.ctl({"set_vm_memory_high_watermark", "0.00000001"});
+  const auto answer = check(url, 2s).value();
+  rabbit.ctl({"set_vm_memory_high_watermark", "0.4"});
+  for (const auto& trial : {answer.routed, answer.unroutable}) {
+    EXPECT_EQ(trial.state, check_state::fail);
+    EXPECT_THAT(trial.text, HasSubstr("the broker takes no messages: low on memory"));
+  }
+}
+
+TEST_F(broker_check, a_broker_that_cannot_be_reached_is_no_answer) {
+  const auto nobody = check("amqp://localhost:1/?connection_timeout=500");
+  ASSERT_TRUE(nobody.has_error());
+  EXPECT_EQ(nobody.error().kind, base::failure_kind::unavailable);
+}
+
+}  // namespace
+}  // namespace outboxd::tests
