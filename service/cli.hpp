@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "outbox/dead_rows.hpp"
+#include "outbox/migration_print.hpp"
 #include "outbox/pause.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
@@ -17,6 +18,8 @@ namespace outboxd::service {
 struct run_command {};
 struct migrate_command {
   enum class action { up, status, print } what = action::up;
+  outbox::print_options print;  // but for the names, which are settings
+  std::string directory;        // of print; empty: standard output
 };
 struct check_command {};
 struct config_command {

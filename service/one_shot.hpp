@@ -15,7 +15,7 @@ struct streams {
   output_format format = output_format::table;
 };
 
-exit_code migrate(const settings& s, migrate_command::action what, const streams& to);
+exit_code migrate(const settings& s, const migrate_command& how, const streams& to);
 exit_code check(const settings& s, const streams& to);
 exit_code healthcheck(const settings& s, const healthcheck_command& how, const streams& to);
 
