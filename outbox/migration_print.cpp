@@ -55,7 +55,8 @@ std::string rollback_lines(std::string_view sql) {
   return text;
 }
 
-// Liquibase would cut at semicolons, also in the body of a function, and take comments out.
+// Whole: whether Liquibase knows where a body ends depends on its version, and it would take the
+// comments out of functions.
 printed_files as_liquibase(const steps& all) {
   printed_files files;
   for (const auto& s : all) {

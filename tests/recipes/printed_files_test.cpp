@@ -10,12 +10,16 @@ namespace {
 
 const std::string source = OUTBOXD_SOURCE_DIR;
 
+void run_sql(const printed_schema& schema, const std::string& sql) {
+  const auto file = schema.directory().string() + ".sql";
+  std::ofstream(file) << sql;
+  run({{"psql", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-q", "-f", file, schema.url()}});
+}
+
 void apply(const printed_schema& schema, const std::string& format, const std::string& way) {
   const auto sql = run({{"/usr/bin/python3", "-B", source + "/tests/recipes/extract.py", format,
                          schema.directory().string(), way}});
-  const auto file = schema.directory().string() + "." + way;
-  std::ofstream(file) << sql;
-  run({{"psql", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-q", "-f", file, schema.url()}});
+  run_sql(schema, sql);
 }
 
 struct printed_files : testing::TestWithParam<std::string> {};
@@ -52,6 +56,23 @@ TEST_P(printed_ways_back, take_the_schema_away) {
 
 INSTANTIATE_TEST_SUITE_P(tool, printed_ways_back, testing::ValuesIn(with_a_way_back()),
                          as_identifier);
+
+// As it comes to be: each release prints what it adds.
+TEST(printed_versions, may_be_applied_one_after_the_other) {
+  if (migrations::all().size() == 1) GTEST_SKIP() << "there is one version only";
+  const printed_schema schema("sql", {"--to", "1"});
+  apply(schema, "sql", "up");
+  run_sql(schema, run({{OUTBOXD_BINARY, "migrate", "print", "--from", "2"}}));
+  schema.expect_as_migrated();
+}
+
+// By two people: one owns the tables, the other may make roles.
+TEST(printed_versions, may_be_applied_apart_from_the_roles) {
+  const printed_schema schema("sql", {"--no-roles"});
+  apply(schema, "sql", "up");
+  run_sql(schema, run({{OUTBOXD_BINARY, "migrate", "print", "--only-roles"}}));
+  schema.expect_as_migrated();
+}
 
 TEST(printed_directory, replaces_no_file) {
   const printed_schema schema("liquibase");
