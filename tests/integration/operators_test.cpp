@@ -184,5 +184,23 @@ TEST_F(operators_under_load, a_copy_without_the_messages_is_an_outbox_with_nothi
   EXPECT_EQ(got.rows.size(), 1u);
 }
 
+TEST_F(operators_under_load,
+       a_restored_copy_that_was_paused_first_publishes_nothing_until_it_is_resumed) {
+  insert(100, "q", "k");
+  const auto copy = restore(dump());
+  pqxx::connection connection(copy);
+  pqxx::nontransaction tx(connection);
+  tx.exec("SELECT outbox.pause(reason => 'restored')");
+  const auto relay = start_ready(copy);
+  // It leads, knows of the pause, and has counted what waits.
+  ASSERT_TRUE(eventually(60s, [&] {
+    return relay->metric("outbox_paused") == 1 && relay->metric("outbox_pending_messages") == 100;
+  })) << relay->log();
+  EXPECT_EQ(relay->metric("outbox_messages_published_total"), 0);
+  EXPECT_EQ(broker.queue("q")->messages, 0u);
+  tx.exec("SELECT outbox.resume()");
+  ASSERT_TRUE(eventually(20s, [&] { return broker.queue("q")->messages == 100; })) << relay->log();
+}
+
 }  // namespace
 }  // namespace outboxd::tests
