@@ -72,4 +72,18 @@ std::string record_sql(const migrations::migration& m) {
          migrations::checksum(m) + "');\n";
 }
 
+std::string forget_sql(const migrations::migration& m) {
+  if (m.version == 1) return "";
+  return R"(DELETE FROM "outbox".schema_version WHERE version = )" + std::to_string(m.version) +
+         ";\n";
+}
+
+std::array<role_file, 4> role_files() {
+  const auto& r = migrations::roles();
+  return {{{R"("outbox_writer")", r.writer},
+           {R"("outbox_relay")", r.relay},
+           {R"("outbox_operator")", r.operator_},
+           {R"("outbox_reader")", r.reader}}};
+}
+
 }  // namespace outboxd::outbox

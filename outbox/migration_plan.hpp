@@ -2,6 +2,7 @@
 // Pure; any thread.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -40,7 +41,16 @@ base::result<const migrations::migration*> next_file(const std::vector<recorded_
 // "1 (outbox)"
 std::string label(int version, std::string_view title);
 
-// The INSERT into schema_version, written as in the files (see fill_in).
+// The INSERT into schema_version, written as in the files (see fill_in), and what takes it back
+// before `down`: nothing for the first version, which takes the table away.
 std::string record_sql(const migrations::migration& m);
+std::string forget_sql(const migrations::migration& m);
+
+struct role_file {
+  std::string_view name;  // as the file writes it
+  std::string_view sql;
+};
+
+std::array<role_file, 4> role_files();
 
 }  // namespace outboxd::outbox

@@ -1,7 +1,6 @@
 #include "outbox/migrator.hpp"
 
 #include <algorithm>
-#include <array>
 #include <iterator>
 #include <optional>
 #include <string_view>
@@ -47,19 +46,6 @@ schema_names names_of(const migrate_options& o) {
 struct refusal {
   failure why;
 };
-
-struct role_file {
-  std::string_view name;  // as the file writes it
-  std::string_view sql;
-};
-
-std::array<role_file, 4> role_files() {
-  const auto& r = migrations::roles();
-  return {{{R"("outbox_writer")", r.writer},
-           {R"("outbox_relay")", r.relay},
-           {R"("outbox_operator")", r.operator_},
-           {R"("outbox_reader")", r.reader}}};
-}
 
 // One connection and what is done with it. Throws.
 class migration_session {
@@ -216,22 +202,6 @@ base::result<std::vector<migration_state>> status(const migrate_options& options
     }
     std::ranges::sort(states, {}, &migration_state::version);
     return states;
-  });
-}
-
-base::result<std::string> print(const migrate_options& options, migration_files files) {
-  return guarded<std::string>(options, [&] {
-    std::string text =
-        "-- The schema of outboxd. Run it in one transaction, as the role that is to own the "
-        "tables;\n"
-        "-- with psql: psql -v ON_ERROR_STOP=1 --single-transaction -f <this file>\n";
-    for (const auto& m : files) {
-      text += "\n-- Version " + label(m.version, m.title) + "\n\n";
-      text += std::string(m.up) + "\n" + record_sql(m);
-    }
-    text += "\n-- Roles and grants\n";
-    for (const auto& role : role_files()) text += "\n" + std::string(role.sql);
-    return fill_in(text, names_of(options));
   });
 }
 

@@ -44,9 +44,4 @@ struct migration_state {
 base::result<std::vector<migration_state>> status(const migrate_options& options,
                                                   migration_files files = migrations::all());
 
-// Everything up() would run on an empty database, with names filled in and the rows of
-// schema_version: for psql or another migration tool, in one transaction. Needs no database.
-base::result<std::string> print(const migrate_options& options,
-                                migration_files files = migrations::all());
-
 }  // namespace outboxd::outbox

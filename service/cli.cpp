@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <tuple>
 
 #include "service/cli_rows.hpp"
 #include "service/units.hpp"
@@ -17,7 +18,7 @@ constexpr const char* description =
 struct options {
   std::string format = "table", reference, limit = "2s";
   bool ready = false, version = false;
-  std::string migrate = "up";
+  migrate_command migrate;
   status_command status;
   dead_command dead;
   std::string since;
@@ -75,12 +76,40 @@ void add_pauses(CLI::App& app, options& opts) {
   pause->add_flag("--list", opts.list_pauses, "Pause nothing: say what is paused");
 }
 
+void add_migrate(CLI::App& app, migrate_command& migrate) {
+  using action = migrate_command::action;
+  auto* verb = app.add_subcommand("migrate", "Create or update the schema, or print its SQL");
+  verb->require_subcommand(0, 1);
+  for (const auto& [name, what, sentence] :
+       {std::tuple("up", action::up, "Create or update the schema (the default)"),
+        std::tuple("status", action::status, "Every version, and whether it is applied"),
+        std::tuple("print", action::print, "The SQL, for psql or another migration tool")}) {
+    verb->add_subcommand(name, sentence)->callback([&migrate, what = what] {
+      migrate.what = what;
+    });
+  }
+  auto& print = *verb->get_subcommand("print");
+  auto& how = migrate.print;
+  print.add_option("--format", how.format, "For which tool [sql]")
+      ->check(CLI::IsMember(outbox::print_formats()));
+  print.add_option("--from", how.from, "From this version on [1]")->check(CLI::PositiveNumber);
+  print.add_option("--to", how.to, "Up to this version [the newest]")->check(CLI::PositiveNumber);
+  print.add_option("--number", how.number, "What the first file is numbered with [the time]");
+  print.add_option("--after", how.after, "alembic: the revision before the first one");
+  print.add_option("--directory", migrate.directory, "Write files there, and replace none");
+  auto* without = print.add_flag_callback(
+      "--no-roles", [&how] { how.roles = outbox::print_roles::without; },
+      "Without roles and grants");
+  print
+      .add_flag_callback(
+          "--only-roles", [&how] { how.roles = outbox::print_roles::only; },
+          "Nothing but roles and grants")
+      ->excludes(without);
+}
+
 void add_verbs(CLI::App& app, options& opts) {
   app.add_subcommand("run", "Relay rows until SIGTERM (the default)");
-  auto* migrate = app.add_subcommand(
-      "migrate", "Create or update the schema, show its state, or print its SQL");
-  migrate->add_option("action", opts.migrate, "up (the default), status or print")
-      ->check(CLI::IsMember({"up", "status", "print"}));
+  add_migrate(app, opts.migrate);
   app.add_subcommand("check", "Test settings, database, schema, grants and broker; one line each");
   auto* config =
       app.add_subcommand("config", "Print every setting, its value and where it came from");
@@ -149,10 +178,7 @@ command to_command(const CLI::App& app, const options& opts) {
   if (verb == "replay") return to_replay_command(opts.rows);
   if (verb == "purge") return to_purge_command(opts.rows);
   if (verb == "healthcheck") return healthcheck_command{opts.ready, *parse_duration(opts.limit)};
-  using action = migrate_command::action;  // the only one left
-  return migrate_command{opts.migrate == "up"       ? action::up
-                         : opts.migrate == "status" ? action::status
-                                                    : action::print};
+  return opts.migrate;  // the only one left
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "outbox/dead_rows.hpp"
+#include "outbox/migration_print.hpp"
 #include "outbox/pause.hpp"
 #include "outbox/row_pages.hpp"
 #include "service/exit_code.hpp"
@@ -20,6 +21,8 @@ namespace outboxd::service {
 struct run_command {};
 struct migrate_command {
   enum class action { up, status, print } what = action::up;
+  outbox::print_options print;  // but for the names, which are settings
+  std::string directory;        // of print; empty: standard output
 };
 struct check_command {};
 struct config_command {

@@ -73,7 +73,7 @@ struct executor {
     return run(loaded, instance_of(loaded.values, env));
   }
   exit_code operator()(const migrate_command& c) const {
-    return with_settings([&](const auto& loaded) { return migrate(loaded.values, c.what, to); });
+    return with_settings([&](const auto& loaded) { return migrate(loaded.values, c, to); });
   }
   exit_code operator()(const check_command&) const {
     return with_settings([&](const auto& loaded) { return check(loaded.values, to); });

@@ -9,6 +9,7 @@
 #include "outbox/migrator.hpp"
 #include "service/check.hpp"
 #include "service/health_probe.hpp"
+#include "service/migrate_print.hpp"
 #include "service/options.hpp"
 
 namespace outboxd::service {
@@ -62,10 +63,10 @@ exit_code fail(const base::failure& why, const streams& to) {
   return to_exit_code(why.kind);
 }
 
-exit_code migrate(const settings& s, migrate_command::action what, const streams& to) {
+exit_code migrate(const settings& s, const migrate_command& how, const streams& to) {
   const auto options = migration_options(s);
   if (!options) return fail(options.error(), to);
-  switch (what) {
+  switch (how.what) {
     case migrate_command::action::up:
       return migrate_up(*options, to);
     case migrate_command::action::status:
@@ -73,10 +74,7 @@ exit_code migrate(const settings& s, migrate_command::action what, const streams
     case migrate_command::action::print:
       break;
   }
-  const auto sql = outbox::print(*options);
-  if (!sql) return fail(sql.error(), to);
-  to.out << *sql;
-  return exit_code::done;
+  return print_migrations({options->schema, options->roles}, how, to);
 }
 
 exit_code check(const settings& s, const streams& to) {

@@ -19,7 +19,7 @@ struct streams {
 // Says so on err; answers with the exit status it means.
 exit_code fail(const base::failure& why, const streams& to);
 
-exit_code migrate(const settings& s, migrate_command::action what, const streams& to);
+exit_code migrate(const settings& s, const migrate_command& how, const streams& to);
 exit_code check(const settings& s, const streams& to);
 exit_code healthcheck(const settings& s, const healthcheck_command& how, const streams& to);
 

@@ -15,11 +15,6 @@ namespace {
 
 namespace json = boost::json;
 
-exit_code fail(const base::failure& why, const streams& to) {
-  to.err << "outboxd: " << why.text << "\n";
-  return to_exit_code(why.kind);
-}
-
 json::value or_null(const std::optional<std::string>& text) {
   return text ? json::value(*text) : json::value(nullptr);
 }

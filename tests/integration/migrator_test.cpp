@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "outbox/migration_print.hpp"
 #include "tests/integration/migrated_database.hpp"
 
 using namespace outboxd;
@@ -166,7 +167,9 @@ TEST(migrator, a_name_that_could_end_its_quotes_is_refused_before_anything_is_se
     options.url = "host=nowhere.invalid";
     options.schema = name;
     EXPECT_EQ(outbox::up(options).error().kind, base::failure_kind::bad_input) << name;
-    EXPECT_EQ(outbox::print(options).error().kind, base::failure_kind::bad_input) << name;
+    outbox::print_options to_print;
+    to_print.names.schema = name;
+    EXPECT_EQ(outbox::print(to_print).error().kind, base::failure_kind::bad_input) << name;
   }
 }
 
@@ -288,7 +291,9 @@ void print_makes_the_same(const std::string& schema) {
   const auto printed = fresh(schema);
   const auto file = std::filesystem::temp_directory_path() /
                     ("outboxd-printed-" + std::to_string(::getpid()) + ".sql");
-  std::ofstream(file) << outbox::print(printed).value();
+  outbox::print_options to_print;
+  to_print.names.schema = schema;
+  std::ofstream(file) << outbox::print(to_print).value().at(0).text;
   output_of("psql -v ON_ERROR_STOP=1 --single-transaction -f " + file.string() + " '" +
             printed.url + "'");
   std::filesystem::remove(file);

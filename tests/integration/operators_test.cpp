@@ -14,6 +14,33 @@ class operators_under_load : public database_fault {
   std::string status(int id) {
     return ask("SELECT status FROM outbox.messages WHERE id = " + std::to_string(id));
   }
+
+  std::string dump(std::vector<std::string> more = {}) {
+    const auto file = (scratch_directory() / "outbox.dump").string();
+    more.insert(more.begin(),
+                {"pg_dump", "--format=custom", "--file=" + file, "--dbname=" + db.url()});
+    run({.argv = more});
+    return file;
+  }
+  // The database made of it.
+  static std::string restore(const std::string& file) {
+    const auto restored = shared_postgres().create_database();
+    run({.argv = {"pg_restore", "--exit-on-error", "--dbname=" + restored, file}});
+    return restored;
+  }
+  static int publish_one_more(const std::string& url) {
+    pqxx::connection connection(url);
+    pqxx::nontransaction tx(connection);
+    return tx
+        .exec(
+            "INSERT INTO outbox.messages (routing_key, payload) VALUES ('q', 'one more') "
+            "RETURNING id")[0][0]
+        .as<int>();
+  }
+  void stop(sidecar& relay) {
+    relay.kill(SIGTERM);
+    relay.wait(20s);
+  }
 };
 
 // The relay holds them all, published and not yet confirmed. A confirm is true whatever the plans
@@ -100,18 +127,14 @@ TEST_F(operators_under_load, a_dump_restored_into_a_fresh_database_is_delivered_
     const auto relay = start_ready(db.url());
     insert(50, "q", "k");
     ASSERT_TRUE(eventually(20s, [&] { return unsent() == 0; }));
-    relay->kill(SIGTERM);
-    relay->wait(20s);
+    stop(*relay);
   }
   got.take_all(broker, "q");
   insert(100, "q", "k");
   insert(1, "later", "k");
   ask("INSERT INTO outbox.messages (routing_key, payload, not_before) "
       "VALUES ('q', 'scheduled', now() + interval '1 second') RETURNING id");
-  const auto file = (scratch_directory() / "outbox.dump").string();
-  run({.argv = {"pg_dump", "--format=custom", "--file=" + file, "--dbname=" + db.url()}});
-  const auto restored = shared_postgres().create_database();
-  run({.argv = {"pg_restore", "--exit-on-error", "--dbname=" + restored, file}});
+  const auto restored = restore(dump());
 
   const auto relay = start_ready(restored);
   pqxx::connection connection(restored);
@@ -129,6 +152,54 @@ TEST_F(operators_under_load, a_dump_restored_into_a_fresh_database_is_delivered_
   EXPECT_EQ(got.duplicates, 0u);
   EXPECT_THAT(got.out_of_order, testing::IsEmpty());
   EXPECT_EQ(tx.exec("SELECT epoch FROM outbox.lead")[0][0].as<int>(), 2);
+}
+
+TEST_F(operators_under_load, what_was_sent_after_a_backup_is_sent_again_and_ids_come_twice) {
+  insert(100, "q", "k");
+  const auto backup = dump();
+  const auto before = start_ready(db.url());
+  const int id = publish_one_more(db.url());
+  ASSERT_TRUE(eventually(20s, [&] { return unsent() == 0; })) << before->log();
+  stop(*before);
+
+  const auto restored = restore(backup);
+  EXPECT_EQ(publish_one_more(restored), id);
+  const auto relay = start_ready(restored);
+  ASSERT_TRUE(eventually(20s, [&] { return broker.queue("q")->messages == 202; })) << relay->log();
+  got.take_all(broker, "q");
+  EXPECT_EQ(got.rows.size(), 102u) << "two messages with one id are two messages";
+  EXPECT_EQ(got.duplicates, 100u);
+  EXPECT_THAT(got.two_bodies, testing::IsEmpty());
+  EXPECT_THAT(got.out_of_order, testing::IsEmpty());
+}
+
+TEST_F(operators_under_load, a_copy_without_the_messages_is_an_outbox_with_nothing_to_send) {
+  insert(100, "q", "k");
+  const auto copy = restore(dump({"--exclude-table-data=outbox.messages"}));
+  const auto relay = start_ready(copy);
+  publish_one_more(copy);
+  ASSERT_TRUE(eventually(20s, [&] { return broker.queue("q")->messages > 0; })) << relay->log();
+  stop(*relay);
+  got.take_all(broker, "q");
+  EXPECT_EQ(got.rows.size(), 1u);
+}
+
+TEST_F(operators_under_load,
+       a_restored_copy_that_was_paused_first_publishes_nothing_until_it_is_resumed) {
+  insert(100, "q", "k");
+  const auto copy = restore(dump());
+  pqxx::connection connection(copy);
+  pqxx::nontransaction tx(connection);
+  tx.exec("SELECT outbox.pause(reason => 'restored')");
+  const auto relay = start_ready(copy);
+  // It leads, knows of the pause, and has counted what waits.
+  ASSERT_TRUE(eventually(60s, [&] {
+    return relay->metric("outbox_paused") == 1 && relay->metric("outbox_pending_messages") == 100;
+  })) << relay->log();
+  EXPECT_EQ(relay->metric("outbox_messages_published_total"), 0);
+  EXPECT_EQ(broker.queue("q")->messages, 0u);
+  tx.exec("SELECT outbox.resume()");
+  ASSERT_TRUE(eventually(20s, [&] { return broker.queue("q")->messages == 100; })) << relay->log();
 }
 
 }  // namespace

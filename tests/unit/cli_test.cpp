@@ -28,6 +28,30 @@ TEST(cli, migrate_goes_up_unless_told_otherwise) {
   EXPECT_EQ(parsed<migrate_command>({"migrate", "print"}).what, action::print);
 }
 
+TEST(cli, migrate_print_takes_a_tool_and_versions) {
+  const auto plain = parsed<migrate_command>({"migrate", "print"});
+  EXPECT_EQ(plain.print.format, "sql");
+  EXPECT_EQ(plain.print.roles, outbox::print_roles::with);
+  const auto c =
+      parsed<migrate_command>({"migrate", "print", "--format", "alembic", "--from", "2", "--to",
+                               "3", "--after", "abc", "--directory", "d", "--no-roles"});
+  EXPECT_EQ(c.print.format, "alembic");
+  EXPECT_EQ(c.print.from, 2);
+  EXPECT_EQ(c.print.to, 3);
+  EXPECT_EQ(c.print.after, "abc");
+  EXPECT_EQ(c.directory, "d");
+  EXPECT_EQ(c.print.roles, outbox::print_roles::without);
+  EXPECT_EQ(parsed<migrate_command>({"migrate", "print", "--only-roles"}).print.roles,
+            outbox::print_roles::only);
+  EXPECT_EQ(parsed<migrate_command>({"migrate", "print", "--number", "0007"}).print.number, "0007");
+  for (const auto& line :
+       std::vector<std::vector<std::string>>{{"migrate", "print", "--format", "xml"},
+                                             {"migrate", "up", "--format", "sql"},
+                                             {"migrate", "print", "--from", "0"},
+                                             {"migrate", "print", "--no-roles", "--only-roles"}})
+    EXPECT_EQ(parsed<answer_command>(line).code, exit_code::usage) << line.back();
+}
+
 TEST(cli, verbs_become_commands) {
   parsed<check_command>({"check"});
   EXPECT_EQ(parsed<config_command>({"config"}).reference, "");

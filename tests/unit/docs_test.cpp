@@ -14,6 +14,8 @@
 #include <string>
 #include <vector>
 
+#include "outbox/migration_print.hpp"
+
 namespace outboxd::tests {
 namespace {
 
@@ -179,6 +181,19 @@ TEST(docs, every_fault_has_a_test_or_a_reason_and_what_it_shows_exists) {
   EXPECT_THAT(difference(metrics, found(content(root / "docs/reference/metrics.md"),
                                         std::regex(R"(\| `(outbox_[a-z_]+)` \|)"))),
               IsEmpty());
+}
+
+TEST(docs, every_format_of_migrate_print_has_its_recipe) {
+  const auto recipes = root / "docs/recipes";
+  const auto listed =
+      found(content(recipes / "README.md"), std::regex(R"(\n\| [^|]+ \| `([a-z-]+)` \|)"));
+  const auto& formats = outbox::print_formats();
+  EXPECT_THAT(listed, testing::UnorderedElementsAreArray(formats));
+  for (const auto& format : formats) {
+    if (format == "sql") continue;  // needs none
+    EXPECT_THAT(content(recipes / (format + ".md")),
+                testing::HasSubstr("outboxd migrate print --format " + format + " "));
+  }
 }
 
 TEST(docs, what_is_looked_for_is_recognised) {
