@@ -9,6 +9,7 @@
 
 #include "outbox/dead_rows.hpp"
 #include "outbox/pause.hpp"
+#include "service/cli_tree.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -20,8 +21,7 @@ struct migrate_command {
 };
 struct check_command {};
 struct config_command {
-  std::string
-      reference;  // empty, "configuration" or "metrics": print that page of the documentation
+  std::string reference;  // not empty: print that page (service/reference.hpp)
 };
 struct healthcheck_command {
   bool ready = false;
@@ -61,5 +61,8 @@ struct command_line {
 
 // Without the program's name.
 command_line parse_command_line(std::vector<std::string> arguments);
+
+// What parse_command_line understands.
+cli_verb command_tree();
 
 }  // namespace outboxd::service
