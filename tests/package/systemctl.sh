@@ -12,15 +12,12 @@ instance=${3#outboxd@}
 
 # wait_until COMMAND…: for half a minute.
 wait_until() {
-  local rounds
-  for ((rounds = 600; rounds > 0; --rounds)); do
-    ! "$@" >/dev/null 2>&1 || return 0
-    read -rt 0.05 <> <(:) || true
-  done
-  cat "$log" >&2
-  return 1
+  # shellcheck disable=SC2016
+  timeout 30 bash -c 'until "$@" >/dev/null 2>&1; do sleep 0.05; done' bash "$@" || {
+    cat "$log" >&2
+    return 1
+  }
 }
-ended() { ! kill -0 "$(<"$pid_file")"; }
 
 set -a
 # shellcheck disable=SC1090
@@ -36,7 +33,7 @@ case $1 in
     ;;
   disable)
     kill "$(<"$pid_file")"
-    wait_until ended
+    wait_until test ! -e "/proc/$(<"$pid_file")"
     rm "$pid_file"
     ;;
   *) exit 64 ;;
