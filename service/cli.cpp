@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "service/cli_rows.hpp"
+#include "service/reference.hpp"
 #include "service/units.hpp"
 
 namespace outboxd::service {
@@ -114,7 +115,7 @@ void add_verbs(CLI::App& app, options& opts) {
   auto* config =
       app.add_subcommand("config", "Print every setting, its value and where it came from");
   config->add_option("--reference", opts.reference, "Print a page of the reference instead")
-      ->check(CLI::IsMember({"configuration", "metrics"}));
+      ->check(CLI::IsMember(reference_names()));
   auto* health =
       app.add_subcommand("healthcheck", "Ask the running process for /livez; exit status 0 or 1");
   health->add_flag("--ready", opts.ready, "Ask for /readyz instead");
@@ -128,6 +129,16 @@ void add_verbs(CLI::App& app, options& opts) {
   add_pauses(app, opts);
   add_row_verbs(app, opts.rows);
   app.add_subcommand("version", "Print version and revision");
+}
+
+void add_everything(CLI::App& app, options& opts) {
+  app.footer(settings_help);
+  app.require_subcommand(0, 1);
+  app.fallthrough();
+  app.add_option("-o,--output", opts.format, "table (the default) or json")
+      ->check(CLI::IsMember({"table", "json"}));
+  app.add_flag("-V,--version", opts.version, "Print version and revision");
+  add_verbs(app, opts);
 }
 
 bool filters(const outbox::dead_row_filter& which) {
@@ -186,13 +197,7 @@ command to_command(const CLI::App& app, const options& opts) {
 command_line parse_command_line(std::vector<std::string> arguments) {
   options opts;
   CLI::App app(description, "outboxd");
-  app.footer(settings_help);
-  app.require_subcommand(0, 1);
-  app.fallthrough();
-  app.add_option("-o,--output", opts.format, "table (the default) or json")
-      ->check(CLI::IsMember({"table", "json"}));
-  app.add_flag("-V,--version", opts.version, "Print version and revision");
-  add_verbs(app, opts);
+  add_everything(app, opts);
 
   std::reverse(arguments.begin(), arguments.end());  // what CLI11 expects of a vector
   try {
@@ -205,6 +210,13 @@ command_line parse_command_line(std::vector<std::string> arguments) {
   }
   return {to_command(app, opts),
           opts.format == "json" ? output_format::json : output_format::table};
+}
+
+cli_verb command_tree() {
+  options opts;
+  CLI::App app(description, "outboxd");
+  add_everything(app, opts);
+  return read_tree(app);
 }
 
 }  // namespace outboxd::service

@@ -13,6 +13,7 @@
 #include "outbox/migration_print.hpp"
 #include "outbox/pause.hpp"
 #include "outbox/row_pages.hpp"
+#include "service/cli_tree.hpp"
 #include "service/exit_code.hpp"
 #include "service/settings_text.hpp"
 
@@ -26,8 +27,7 @@ struct migrate_command {
 };
 struct check_command {};
 struct config_command {
-  std::string
-      reference;  // empty, "configuration" or "metrics": print that page of the documentation
+  std::string reference;  // not empty: print that page (service/reference.hpp)
 };
 struct healthcheck_command {
   bool ready = false;
@@ -80,5 +80,8 @@ struct command_line {
 
 // Without the program's name.
 command_line parse_command_line(std::vector<std::string> arguments);
+
+// What parse_command_line understands.
+cli_verb command_tree();
 
 }  // namespace outboxd::service

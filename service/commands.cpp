@@ -10,10 +10,10 @@
 
 #include "service/application.hpp"
 #include "service/dead_command.hpp"
-#include "service/metrics_table.hpp"
 #include "service/one_shot.hpp"
 #include "service/pause_command.hpp"
 #include "service/purge_command.hpp"
+#include "service/reference.hpp"
 #include "service/replay_command.hpp"
 #include "service/settings_text.hpp"
 #include "service/status_command.hpp"
@@ -63,7 +63,7 @@ struct executor {
   exit_code operator()(const version_command&) const { return print_version(to); }
   exit_code operator()(const config_command& c) const {
     if (c.reference.empty()) return show_settings(load(env), to);
-    to.out << (c.reference == "metrics" ? metrics_reference() : settings_reference());
+    to.out << reference_page(c.reference);
     return exit_code::done;
   }
   exit_code operator()(const run_command&) const {

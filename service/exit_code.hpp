@@ -1,6 +1,9 @@
 // What the process answers (sysexits.h); part of the contract, see docs/reference/cli.md.
 #pragma once
 
+#include <span>
+#include <string_view>
+
 namespace outboxd::service {
 
 enum class exit_code {
@@ -14,5 +17,13 @@ enum class exit_code {
   forbidden = 77,    // a grant is missing
   configuration = 78,
 };
+
+struct exit_meaning {
+  exit_code code;
+  std::string_view sentence;  // `…` is code
+};
+
+// For the manual; docs/reference/cli.md says the same, and a test compares them.
+std::span<const exit_meaning> exit_meanings();
 
 }  // namespace outboxd::service

@@ -26,12 +26,6 @@ std::string code(std::string_view text) {
   return text.empty() ? "" : "`" + std::string(text) + "`";
 }
 
-std::string default_cell(const setting& row) {
-  std::string cell = code(row.fallback);
-  if (!cell.empty() && !row.default_value.empty()) cell += ", then ";
-  return cell + code(row.default_value);
-}
-
 std::string status_sentence(const setting& row) {
   switch (row.status) {
     case support::honoured:
@@ -47,19 +41,42 @@ constexpr std::string_view reference_introduction = R"(# Configuration
 `outboxd` is configured by environment variables. This page is printed by
 `outboxd config --reference configuration`; a test compares the two.
 
-- A duration is a whole number with a unit: `500ms`, `20s`, `5m`, `24h`, `30d`.
-- A size is a whole number with a unit: `512B`, `64KiB`, `16MiB`, `1GiB` (`kB`, `MB` and `GB` count by 1000).
-- A bare number is an error, except `0`.
-- An empty variable counts as not set.
-- Every secret `X` may be given as `X_FILE`, the path of a file that holds it. The file is read again at each
-  reconnect, so a rotated secret needs no restart. One trailing newline is ignored. Setting both is an error.
-- A variable that begins with `OUTBOX_` and is not listed here draws a warning with the nearest name.
-- All mistakes are reported together, and `outboxd` exits with 78.
+)";
 
-`outboxd config` prints every setting, its value and where it came from.
+constexpr std::string_view rules[] = {
+    "A duration is a whole number with a unit: `500ms`, `20s`, `5m`, `24h`, `30d`.",
+    ("A size is a whole number with a unit: `512B`, `64KiB`, `16MiB`, `1GiB` (`kB`, `MB` and `GB` "
+     "count by 1000)."),
+    "A bare number is an error, except `0`.",
+    "An empty variable counts as not set.",
+    ("Every secret `X` may be given as `X_FILE`, the path of a file that holds it. The file is "
+     "read again at each reconnect, so a rotated secret needs no restart. One trailing newline is "
+     "ignored. Setting both is an error."),
+    ("A variable that begins with `OUTBOX_` and is not listed here draws a warning with the "
+     "nearest name."),
+    "All mistakes are reported together, and `outboxd` exits with 78.",
+};
+
+constexpr std::string_view example_introduction =
+    R"(# Settings of one outboxd with their defaults: outboxd@NAME.service reads /etc/outboxd/NAME.env.
+# What each of them accepts stands in outboxd.env(5). Put values into single quotes.
 )";
 
 }  // namespace
+
+std::span<const std::string_view> settings_rules() {
+  return rules;
+}
+
+std::string default_in_words(const setting& row) {
+  std::string words = code(row.fallback);
+  if (!words.empty() && !row.default_value.empty()) words += ", then ";
+  return words + code(row.default_value);
+}
+
+std::string meaning(const setting& row) {
+  return std::string(row.sentence) + status_sentence(row);
+}
 
 std::string render_settings(const loaded_settings& loaded, output_format format) {
   if (format == output_format::json) {
@@ -97,6 +114,8 @@ std::string settings_help() {
 
 std::string settings_reference() {
   std::string out(reference_introduction);
+  for (const auto rule : rules) out += "- " + std::string(rule) + "\n";
+  out += "\n`outboxd config` prints every setting, its value and where it came from.\n";
   std::string_view group;
   for (const auto& row : settings_table()) {
     if (row.group != group) {
@@ -104,11 +123,23 @@ std::string settings_reference() {
       out += "\n## " + std::string(group) +
              "\n\n| variable | default | accepted | meaning |\n|---|---|---|---|\n";
     }
-    const std::string accepted =
-        row.is_secret() ? "secret, or `" + std::string(row.name) + "_FILE`" : accepted_forms(row);
-    out += "| " + code(row.name) + " | " + default_cell(row) + " | " +
-           accepted_forms(row, wording::brief) + " | " + std::string(row.sentence) +
-           status_sentence(row) + " |\n";
+    out += "| " + code(row.name) + " | " + default_in_words(row) + " | " +
+           accepted_forms(row, wording::brief) + " | " + meaning(row) + " |\n";
+  }
+  return out;
+}
+
+std::string settings_example() {
+  std::string out(example_introduction);
+  std::string_view group;
+  for (const auto& row : settings_table()) {
+    if (row.status != support::honoured) continue;
+    if (row.group != group) {
+      group = row.group;
+      out += "\n### " + std::string(group) + "\n";
+    }
+    out += "\n# " + std::string(row.sentence) + "\n#" + std::string(row.name) + "=" +
+           std::string(row.default_value) + "\n";
   }
   return out;
 }

@@ -1,0 +1,29 @@
+#include "service/exit_code.hpp"
+
+#include <array>
+
+namespace outboxd::service {
+namespace {
+
+constexpr std::array meanings{
+    exit_meaning{exit_code::done, "done, or drained cleanly after a signal"},
+    exit_meaning{exit_code::unhealthy,
+                 "`healthcheck`, `status`: not healthy; `dead show`: no such row"},
+    exit_meaning{exit_code::usage, "usage: no such verb or option, or not in this version"},
+    exit_meaning{exit_code::unavailable,
+                 "a dependency is unavailable (one-shot verbs; `run` waits instead)"},
+    exit_meaning{exit_code::bug, "a bug in outboxd; also when its io thread hangs for 30 s"},
+    exit_meaning{exit_code::unconfirmed,
+                 "the shutdown timeout passed with unconfirmed messages, which the next leader "
+                 "sends again, or something did not answer"},
+    exit_meaning{exit_code::forbidden, "a login or a grant is missing"},
+    exit_meaning{exit_code::configuration, "bad configuration, or a schema that does not fit"},
+};
+
+}  // namespace
+
+std::span<const exit_meaning> exit_meanings() {
+  return meanings;
+}
+
+}  // namespace outboxd::service
