@@ -13,6 +13,7 @@
 #include "relay/amqp/amqp_publisher.hpp"
 #include "relay/relay.hpp"
 #include "service/auto_migration.hpp"
+#include "service/http_handlers.hpp"
 #include "service/http_server.hpp"
 #include "service/lifecycle.hpp"
 #include "service/log.hpp"
@@ -47,10 +48,7 @@ class application {
         relay_(executor_, store_, leadership_, broker_, relay_options(s()), log_, metrics_),
         migration_(
             executor_, [this] { return migrate(); }, log_),
-        http_(executor_,
-              {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); },
-               [this] { return database_calls(); }},
-              {}, log_),
+        http_(executor_, read_only(status_source()), {}, log_),
         lifecycle_(executor_, {[this](auto signal) { drain(signal); },
                                [this](auto signal) { hurry(signal); }}) {}
 
@@ -85,6 +83,11 @@ class application {
   void started() {
     started_ = true;
     systemd_.started();
+  }
+
+  http_source status_source() {
+    return {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); },
+            [this] { return database_calls(); }};
   }
 
   void log_started() {
