@@ -32,16 +32,6 @@ std::string default_cell(const setting& row) {
   return cell + code(row.default_value);
 }
 
-std::string status_sentence(const setting& row) {
-  switch (row.status) {
-    case support::honoured:
-      return {};
-    case support::not_supported:
-      return " Not in this version: refused when it is set.";
-  }
-  return {};
-}
-
 constexpr std::string_view reference_introduction = R"(# Configuration
 
 `outboxd` is configured by environment variables. This page is printed by
@@ -90,7 +80,7 @@ std::string settings_help() {
     append_padded(out, "  " + std::string(row.name), 32);
     out += row.sentence;
     if (const auto text = default_text(row); !text.empty()) out += " [" + text + "]";
-    out += status_sentence(row) + "\n";
+    out += "\n";
   }
   return out;
 }
@@ -107,8 +97,7 @@ std::string settings_reference() {
     const std::string accepted =
         row.is_secret() ? "secret, or `" + std::string(row.name) + "_FILE`" : accepted_forms(row);
     out += "| " + code(row.name) + " | " + default_cell(row) + " | " +
-           accepted_forms(row, wording::brief) + " | " + std::string(row.sentence) +
-           status_sentence(row) + " |\n";
+           accepted_forms(row, wording::brief) + " | " + std::string(row.sentence) + " |\n";
   }
   return out;
 }

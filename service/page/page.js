@@ -233,9 +233,10 @@ function showNumbers(m) {
 }
 
 function showState(now) {
-  const paused = now.metrics.outbox_paused > 0;
+  const paused = now.metrics.outbox_paused;
+  const pauses = paused ? `, ${paused} ${paused === 1 ? "pause" : "pauses"}` : "";
   const badge = $("state");
-  badge.textContent = now.ready ? now.state + (paused ? ", paused" : "") : now.state + ", not ready";
+  badge.textContent = now.ready ? now.state + pauses : now.state + ", not ready";
   badge.className = "badge " + (!now.ready ? "bad" : paused ? "warn" : now.state === "leading" ? "good" : "");
   $("instance").textContent = now.instance;
   $("about").textContent = `version ${now.version} (${now.revision}), up for ${duration(now.uptime_seconds)}`;
