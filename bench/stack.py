@@ -227,6 +227,7 @@ class Sidecar:
             "OUTBOX_DATABASE_URL": stack.database_url,
             "OUTBOX_AMQP_URL": stack.amqp_url,
             "OUTBOX_HTTP_LISTEN": "127.0.0.1:0",
+            "OUTBOX_ADMIN_LISTEN": "off",
             **{k: str(v) for k, v in settings.items()},
         }
         self.log = pathlib.Path(stack.dir, f"outboxd-{time.monotonic_ns()}.log")

@@ -1,15 +1,7 @@
 # Writes OUTPUT, a C++ file with the text of every migration and role file of SOURCE_DIR. Run with cmake -P.
 cmake_minimum_required(VERSION 3.25)
 
-# A raw string literal with the file's bytes.
-function(literal file result)
-  file(READ ${file} text)
-  string(FIND "${text}" ")sql\"" clash)
-  if(NOT clash EQUAL -1)
-    message(FATAL_ERROR "${file} holds the end of a raw string literal")
-  endif()
-  set(${result} "R\"sql(${text})sql\"" PARENT_SCOPE)
-endfunction()
+include(${CMAKE_CURRENT_LIST_DIR}/../cmake/literal.cmake)
 
 set(code "// Generated from the SQL files by embed.cmake.\n#include \"migrations/embedded.hpp\"\n\n")
 string(APPEND code "namespace outboxd::migrations {\n\nstd::span<const migration> all() {\n")

@@ -23,6 +23,8 @@ db_failure classify(std::string_view code) {
   // statement_timeout; lock_timeout; serialization failure; deadlock: the same statement may work
   // later.
   if (code == "57014" || code == "55P03" || is_class("40")) return {unavailable, false};
+  // A limit that is somebody's intention, such as that of pauses: waiting does not help.
+  if (code == "53400") return {rejected, false};
   if (is_class("53"))
     return {unavailable, false};  // disk full, out of memory, too many connections
 

@@ -31,7 +31,8 @@ constexpr std::string_view row_columns = R"(
 template <typename Result>
 base::result<Result> with_session(const dead_row_options& options,
                                   const std::function<base::result<Result>(session&)>& work) {
-  return with_one_session<Result>({options.url, options.schema, options.application_name}, work);
+  return with_one_session<Result>(
+      {options.url, options.schema, options.application_name, options.connected}, work);
 }
 
 template <typename... More>

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ struct dead_row_options {
   std::string url;                // a libpq URI or key/value string
   std::string schema = "outbox";  // validated (schema.hpp)
   std::string application_name = "outboxd dead";
+  // Told, once it is connected, how another thread cuts the call off: it fails then.
+  std::function<void(std::function<void()> cut_off)> connected = {};
 };
 
 // All that is set must be so; nothing set: every dead row.

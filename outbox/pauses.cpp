@@ -25,8 +25,8 @@ constexpr std::string_view end_sql = R"(SELECT "outbox".resume($1::text, $2::tex
 template <typename Result>
 base::result<Result> in_session(const pause_options& options,
                                 const std::function<base::result<Result>(session&)>& work) {
-  auto done =
-      with_one_session<Result>({options.url, options.schema, options.application_name}, work);
+  auto done = with_one_session<Result>(
+      {options.url, options.schema, options.application_name, options.connected}, work);
   if (!done && done.error().kind == base::failure_kind::not_ready)
     return base::failure{
         done.error().kind,

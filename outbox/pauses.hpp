@@ -6,6 +6,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,6 +20,8 @@ struct pause_options {
   std::string url;
   std::string schema = "outbox";  // validated (schema.hpp)
   std::string application_name = "outboxd pause";
+  // Told, once it is connected, how another thread cuts the call off: it fails then.
+  std::function<void(std::function<void()> cut_off)> connected = {};
 };
 
 struct pause {

@@ -4,14 +4,18 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdlib>
+#include <functional>
 #include <mutex>
+#include <optional>
 
 #include "outbox/pg_leadership.hpp"
 #include "outbox/pg_store.hpp"
 #include "relay/amqp/amqp_publisher.hpp"
 #include "relay/relay.hpp"
+#include "service/admin_api.hpp"
 #include "service/auto_migration.hpp"
 #include "service/http_server.hpp"
 #include "service/lifecycle.hpp"
@@ -30,6 +34,9 @@ namespace {
 // On top of OUTBOX_SHUTDOWN_TIMEOUT, for closing what is left when it has passed.
 constexpr std::chrono::milliseconds shutdown_margin{10'000};
 
+// For a few people, not for crowds.
+constexpr http_limits admin_limits{.connections = 16, .body_bytes = 16u << 10};
+
 class application {
  public:
   application(const loaded_settings& loaded, const std::string& instance)
@@ -47,21 +54,22 @@ class application {
         relay_(executor_, store_, leadership_, broker_, relay_options(s()), log_, metrics_),
         migration_(
             executor_, [this] { return migrate(); }, log_),
-        http_(executor_,
-              {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); },
-               [this] { return database_calls(); }},
-              {}, log_),
+        http_(executor_, read_only(status_source()), {}, log_),
+        admin_(executor_, {status_source(), admin_token(), make_admin_database(s())}, lines_, log_),
+        admin_http_(
+            executor_,
+            [this](const auto& request, auto respond) {
+              admin_.answer(request, std::move(respond));
+            },
+            admin_limits, log_),
         lifecycle_(executor_, {[this](auto signal) { drain(signal); },
                                [this](auto signal) { hurry(signal); }}) {}
 
   exit_code run() {
     for (const auto& text : loaded_.warnings) lines_.warn("settings.unknown", {{"text", text}});
     for (const auto& text : loaded_.cautions) lines_.warn("settings.caution", {{"text", text}});
-    if (const auto listening = http_.start(s().http_listen); !listening) {
-      log_.error("http.listen_failed",
-                 {{"error", listening.error().text}, {"setting", "OUTBOX_HTTP_LISTEN"}});
+    if (!listens(http_, s().http_listen, "OUTBOX_HTTP_LISTEN") || !admin_listens())
       return exit_code::configuration;
-    }
     log_started();
     lifecycle_.start();
     relay_.start();
@@ -87,9 +95,48 @@ class application {
     systemd_.started();
   }
 
+  http_source status_source() {
+    return {[this] { return view(); }, [this](const auto& now) { return metrics_.render(now); },
+            [this] { return database_calls(); }};
+  }
+
+  std::function<base::result<std::optional<std::string>>()> admin_token() const {
+    return [token = s().admin_token]() -> base::result<std::optional<std::string>> {
+      if (!token.is_set()) return std::optional<std::string>();
+      const auto value = token.value();
+      if (!value) return value.error();
+      return std::optional(*value);
+    };
+  }
+
+  bool listens(http_server& server, const listen_address& where, std::string_view setting) {
+    const auto listening = server.start(where);
+    if (!listening)
+      log_.error("http.listen_failed", {{"error", listening.error().text}, {"setting", setting}});
+    return listening.has_value();
+  }
+
+  // Several processes of one host have the same default, and relaying does not depend on it.
+  bool admin_listens() {
+    if (s().admin_listen.is_off()) return true;
+    if (!is_default("OUTBOX_ADMIN_LISTEN"))
+      return listens(admin_http_, s().admin_listen, "OUTBOX_ADMIN_LISTEN");
+    if (const auto listening = admin_http_.start(s().admin_listen); !listening)
+      log_.warn("admin.not_listening", {{"error", listening.error().text}});
+    return true;
+  }
+
+  bool is_default(std::string_view name) const {
+    return std::ranges::any_of(loaded_.shown, [&](const shown_setting& shown) {
+      return shown.name == name && shown.origin == "default";
+    });
+  }
+
   void log_started() {
-    std::vector<base::field> fields{
-        {"version", version()}, {"revision", revision()}, {"http_port", http_.port()}};
+    std::vector<base::field> fields{{"version", version()},
+                                    {"revision", revision()},
+                                    {"http_port", http_.port()},
+                                    {"admin_port", admin_http_.port()}};
     for (const auto& setting : loaded_.shown) {
       if (!setting.is_default) fields.emplace_back(setting.name, setting.value);
     }
@@ -146,14 +193,17 @@ class application {
     ends_at(stage::database);
     store_.stop([this] {
       ends_at(stage::http);
-      http_.stop([this] {
-        watchdog_.rest();
-        log_at_end_ = true;
-        log_timer_.cancel();
-        systemd_.close();
-        lifecycle_.close();
-      });
+      admin_.stop();
+      admin_http_.stop([this] { http_.stop([this] { served(); }); });
     });
+  }
+
+  void served() {
+    watchdog_.rest();
+    log_at_end_ = true;
+    log_timer_.cancel();
+    systemd_.close();
+    lifecycle_.close();
   }
 
   // What the shutdown waits for. With `threads` the parts may be gone already.
@@ -230,6 +280,8 @@ class application {
   relay::relay relay_;
   auto_migration migration_;
   http_server http_;
+  admin_api admin_;
+  http_server admin_http_;
   lifecycle lifecycle_;
 };
 

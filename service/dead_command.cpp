@@ -7,6 +7,7 @@
 #include <ostream>
 #include <sstream>
 
+#include "service/admin_json.hpp"
 #include "service/check.hpp"
 #include "service/options.hpp"
 
@@ -14,23 +15,6 @@ namespace outboxd::service {
 namespace {
 
 namespace json = boost::json;
-
-json::value or_null(const std::optional<std::string>& text) {
-  return text ? json::value(*text) : json::value(nullptr);
-}
-
-json::object as_json(const outbox::dead_row& row) {
-  return {{"id", row.id},
-          {"message_id", row.message_id},
-          {"exchange", row.exchange},
-          {"routing_key", row.routing_key},
-          {"ordering_key", or_null(row.ordering_key)},
-          {"type", or_null(row.type)},
-          {"attempts", row.attempts},
-          {"created_at", row.created_at},
-          {"died_at", row.died_at},
-          {"last_error", row.last_error}};
-}
 
 std::string destination_of(const outbox::dead_row& row) {
   return row.exchange.empty() ? "queue " + row.routing_key : row.exchange + "/" + row.routing_key;
@@ -83,9 +67,7 @@ exit_code decide(const outbox::dead_row_options& options, const dead_command& c,
 std::string render(const std::vector<outbox::dead_row>& rows, output_format format) {
   std::ostringstream out;
   if (format == output_format::json) {
-    json::array all;
-    for (const auto& row : rows) all.push_back(as_json(row));
-    out << json::serialize(all) << "\n";
+    out << json::serialize(as_json(rows)) << "\n";
     return out.str();
   }
   if (rows.empty()) return "no dead rows\n";
@@ -102,12 +84,7 @@ std::string render(const outbox::dead_row_in_full& full, output_format format) {
   std::ostringstream out;
   const auto& row = full.row;
   if (format == output_format::json) {
-    json::object all = as_json(row);
-    all["headers"] = or_null(full.headers);
-    all["content_type"] = or_null(full.content_type);
-    all["body_size"] = full.body_size;
-    all[full.body_is_text ? "body_beginning" : "body_beginning_hex"] = full.body_beginning;
-    out << json::serialize(all) << "\n";
+    out << json::serialize(as_json(full)) << "\n";
     return out.str();
   }
   const auto line = [&](const char* name, const std::string& value) {

@@ -9,7 +9,7 @@ constexpr std::array meanings{
     exit_meaning{exit_code::done, "done, or drained cleanly after a signal"},
     exit_meaning{exit_code::unhealthy,
                  "`healthcheck`, `status`: not healthy; `dead show`: no such row"},
-    exit_meaning{exit_code::usage, "usage: no such verb or option, or not in this version"},
+    exit_meaning{exit_code::usage, "usage: no such verb or option"},
     exit_meaning{exit_code::unavailable,
                  "a dependency is unavailable (one-shot verbs; `run` waits instead)"},
     exit_meaning{exit_code::bug, "a bug in outboxd; also when its io thread hangs for 30 s"},

@@ -1,11 +1,11 @@
 #include "service/http_handlers.hpp"
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
-#include "outbox/pg_text.hpp"
 #include "service/readiness.hpp"
+#include "service/status_json.hpp"
+#include "service/status_page.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -62,14 +62,8 @@ std::string brief_text(const std::vector<readiness_check>& checks) {
 }
 
 std::string json_text(const std::vector<readiness_check>& checks) {
-  boost::json::array all;
-  for (const auto& check : checks) {
-    // Before it has agreed on an encoding a server complains in its own.
-    const std::string detail = outbox::storable_text(check.detail, check.detail.size());
-    all.push_back(boost::json::object{{"name", check.name}, {"ok", check.ok}, {"detail", detail}});
-  }
   return boost::json::serialize(
-             boost::json::object{{"ready", is_ready(checks)}, {"checks", std::move(all)}}) +
+             boost::json::object{{"ready", is_ready(checks)}, {"checks", as_json(checks)}}) +
          "\n";
 }
 
@@ -95,13 +89,6 @@ http_reply readyz(const process_view& now, std::string_view query, std::string_v
   return reply;
 }
 
-http_reply front_page(const process_view& now) {
-  return {.content_type = "text/html; charset=utf-8",
-          .body = status_page(now),
-          .headers = {{"Content-Security-Policy", status_page_policy()},
-                      {"Referrer-Policy", "no-referrer"}}};
-}
-
 }  // namespace
 
 http_reply answer(const http_request& request, const http_source& source) {
@@ -118,9 +105,23 @@ http_reply answer(const http_request& request, const http_source& source) {
   if (path == "/livez") return livez(source.database_calls());
   if (path == "/readyz") return readyz(source.view(), query, request.accept);
   if (path == "/startupz") return startupz(source.view());
-  if (path == "/") return front_page(source.view());
-  return {.status = 404,
-          .body = "not here; try /metrics, /livez, /readyz?verbose, /startupz or /\n"};
+  if (path == "/status.json") return status_reply(source);
+  if (path == "/") return status_page(page_role::read_only);
+  return {
+      .status = 404,
+      .body = "not here; try /metrics, /livez, /readyz?verbose, /startupz, /status.json or /\n"};
+}
+
+http_handler read_only(http_source source) {
+  return [source = std::move(source)](const http_request& request, const http_respond& respond) {
+    respond(answer(request, source));
+  };
+}
+
+http_reply status_reply(const http_source& source) {
+  const process_view now = source.view();
+  return {.content_type = "application/json",
+          .body = status_json(now, parse_metrics(source.metrics(now.relay)))};
 }
 
 }  // namespace outboxd::service

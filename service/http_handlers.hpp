@@ -1,29 +1,14 @@
-// What the HTTP server answers, as plain functions from a request and a snapshot. No socket, no
-// clock.
+// What the read-only HTTP server answers, as plain functions from a request and a snapshot. No
+// socket, no clock.
 #pragma once
 
 #include <functional>
 #include <string>
-#include <string_view>
-#include <utility>
-#include <vector>
 
-#include "service/status_page.hpp"
+#include "service/http_message.hpp"
+#include "service/process_view.hpp"
 
 namespace outboxd::service {
-
-struct http_request {
-  std::string_view method;  // "GET", "HEAD", …
-  std::string_view target;  // "/readyz?verbose"
-  std::string_view accept;  // the Accept header, empty when there is none
-};
-
-struct http_reply {
-  unsigned status = 200;
-  std::string content_type = "text/plain; charset=utf-8";
-  std::string body{};
-  std::vector<std::pair<std::string, std::string>> headers{};
-};
 
 // Where answers come from; each is asked only when it is needed.
 struct http_source {
@@ -36,5 +21,11 @@ struct http_source {
 };
 
 http_reply answer(const http_request& request, const http_source& source);
+
+// answer(), for a server.
+http_handler read_only(http_source source);
+
+// /status.json, which the admin API answers too.
+http_reply status_reply(const http_source& source);
 
 }  // namespace outboxd::service

@@ -16,6 +16,8 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
+#include <optional>
 #include <unordered_set>
 #include <utility>
 
@@ -29,13 +31,27 @@ using asio::ip::tcp;
 
 constexpr auto as_result = asio::as_tuple(asio::use_awaitable);
 
-using parser = http::request_parser<http::empty_body>;
+using header_parser = http::request_parser<http::empty_body>;
+using parser = http::request_parser<http::string_body>;
 
 struct connection {
-  explicit connection(tcp::socket socket) : stream(std::move(socket)) {}
+  explicit connection(tcp::socket socket) : stream(std::move(socket)) {
+    beast::error_code gone;  // then nothing is read either
+    if (const auto peer = stream.socket().remote_endpoint(gone); !gone)
+      remote = peer.address().to_string();
+  }
   beast::tcp_stream stream;
+  std::string remote;
   bool replying = false;
   std::uint64_t since = 0;  // the turn in which it was accepted, or had its last reply
+};
+
+// What a handler has not answered yet, and the coroutine that waits for it.
+struct awaited_reply {
+  explicit awaited_reply(const asio::any_io_executor& executor)
+      : ready(executor, asio::steady_timer::time_point::max()) {}
+  std::optional<http_reply> reply;
+  asio::steady_timer ready;
 };
 
 http::response<http::string_body> to_message(http_reply reply, bool head, unsigned version,
@@ -52,18 +68,40 @@ http::response<http::string_body> to_message(http_reply reply, bool head, unsign
 }
 
 http_reply to_reply(const beast::error_code& error) {
+  if (error == http::error::body_limit)
+    return {.status = 413, .body = "the request's body is too large\n"};
   if (error == http::error::header_limit)
     return {.status = 431, .body = "the request's header is too large\n"};
   return {.status = 400, .body = "this is not HTTP: " + error.message() + "\n"};
+}
+
+// The client's bytes are to blame, not its connection.
+bool is_malformed(const beast::error_code& error) {
+  return error.category() == http::make_error_code(http::error::header_limit).category() &&
+         error != http::error::end_of_stream && error != http::error::partial_message;
+}
+
+http_request to_request(const parser& request, const connection& from) {
+  const auto& head = request.get();
+  return {.method = head.method_string(),
+          .target = head.target(),
+          .accept = head[http::field::accept],
+          .host = head[http::field::host],
+          .origin = head[http::field::origin],
+          .fetch_site = head["Sec-Fetch-Site"],
+          .authorization = head[http::field::authorization],
+          .content_type = head[http::field::content_type],
+          .body = head.body(),
+          .remote = from.remote};
 }
 
 }  // namespace
 
 class http_server::impl : public std::enable_shared_from_this<impl> {
  public:
-  impl(asio::any_io_executor executor, http_source source, http_limits limits, base::logger& log)
+  impl(asio::any_io_executor executor, http_handler handler, http_limits limits, base::logger& log)
       : executor_(std::move(executor)),
-        source_(std::move(source)),
+        handler_(std::move(handler)),
         limits_(limits),
         log_(log),
         acceptor_(executor_),
@@ -149,31 +187,54 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
 
   // One request and its reply. False: the connection has served its time.
   asio::awaitable<bool> exchange(connection& c, beast::flat_buffer& buffer) {
-    parser request;
-    request.header_limit(limits_.header_bytes);
+    header_parser header;
+    header.header_limit(limits_.header_bytes);
+    header.body_limit(boost::none);  // what is not read may have any length
     c.since = ++turn_;
     c.stream.expires_after(limits_.request);
-    auto [error, size] = co_await http::async_read_header(c.stream, buffer, request, as_result);
+    auto [error, size] = co_await http::async_read_header(c.stream, buffer, header, as_result);
     if (stopping_) co_return false;
-    const bool malformed =
-        error.category() == http::make_error_code(http::error::header_limit).category() &&
-        error != http::error::end_of_stream && error != http::error::partial_message;
-    if (error && !malformed) co_return false;
-    if (malformed) co_return co_await reply(c, to_message(to_reply(error), false, 11, false));
+    if (error) co_return co_await refuse(c, error);
 
+    const bool has_body = header.chunked() || header.content_length().value_or(0) > 0;
+    if (limits_.body_bytes > 0 && header.content_length().value_or(0) > limits_.body_bytes)
+      co_return co_await refuse(c, http::error::body_limit);
+    parser request(std::move(header));
+    if (limits_.body_bytes > 0 && has_body) {
+      request.body_limit(limits_.body_bytes);
+      auto [body_error, body_size] =
+          co_await http::async_read(c.stream, buffer, request, as_result);
+      if (stopping_) co_return false;
+      if (body_error) co_return co_await refuse(c, body_error);
+    }
     const auto& head = request.get();
-    // A body is never read: what follows it could not be told from it.
-    const bool has_body = request.chunked() || request.content_length().value_or(0) > 0;
-    http_request asked{head.method_string(), head.target(), head[http::field::accept]};
-    co_return co_await reply(
-        c, to_message(answer(asked, source_), head.method() == http::verb::head, head.version(),
-                      head.keep_alive() && !has_body));
+    // What follows a body that is not read could not be told from it.
+    const bool keep_alive = head.keep_alive() && (limits_.body_bytes > 0 || !has_body);
+    http_reply answer = co_await ask(c, to_request(request, c));
+    co_return co_await reply(c, to_message(std::move(answer), head.method() == http::verb::head,
+                                           head.version(), keep_alive));
+  }
+
+  asio::awaitable<bool> refuse(connection& c, beast::error_code error) {
+    if (!is_malformed(error)) co_return false;
+    co_return co_await reply(c, to_message(to_reply(error), false, 11, false));
+  }
+
+  asio::awaitable<http_reply> ask(connection& c, http_request asked) {
+    const auto awaited = std::make_shared<awaited_reply>(executor_);
+    c.replying = true;
+    handler_(asked, [awaited](http_reply reply) {
+      awaited->reply = std::move(reply);
+      awaited->ready.cancel();
+    });
+    if (!awaited->reply) co_await awaited->ready.async_wait(as_result);
+    co_return std::move(*awaited->reply);
   }
 
   asio::awaitable<bool> reply(connection& c, http::response<http::string_body> message) {
     http::response_serializer<http::string_body> serializer(message);
     c.replying = true;
-    c.stream.expires_after(limits_.reply);
+    c.stream.expires_after(stopping_ ? limits_.farewell : limits_.reply);
     auto [error, size] = co_await http::async_write(c.stream, serializer, as_result);
     c.replying = false;
     if (stopping_ || error) co_return false;
@@ -207,7 +268,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   }
 
   asio::any_io_executor executor_;
-  http_source source_;
+  http_handler handler_;
   http_limits limits_;
   base::logger& log_;
   tcp::acceptor acceptor_;
@@ -220,9 +281,9 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   bool stopping_ = false;
 };
 
-http_server::http_server(asio::any_io_executor executor, http_source source, http_limits limits,
+http_server::http_server(asio::any_io_executor executor, http_handler handler, http_limits limits,
                          base::logger& log)
-    : impl_(std::make_shared<impl>(std::move(executor), std::move(source), limits, log)) {}
+    : impl_(std::make_shared<impl>(std::move(executor), std::move(handler), limits, log)) {}
 
 http_server::~http_server() = default;
 

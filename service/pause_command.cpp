@@ -7,6 +7,7 @@
 #include <ostream>
 
 #include "outbox/pauses.hpp"
+#include "service/admin_json.hpp"
 #include "service/check.hpp"
 #include "service/options.hpp"
 
@@ -14,19 +15,6 @@ namespace outboxd::service {
 namespace {
 
 namespace json = boost::json;
-
-json::value or_null(const std::optional<std::string>& text) {
-  return text ? json::value(*text) : json::value(nullptr);
-}
-
-json::object as_json(const outbox::pause& p) {
-  return {{"exchange", or_null(p.scope.exchange)},
-          {"ordering_key", or_null(p.scope.ordering_key)},
-          {"reason", p.reason},
-          {"by", p.by},
-          {"since", p.since},
-          {"until", or_null(p.until)}};
-}
 
 std::string in_words(const outbox::pause& p) {
   std::string text = outbox::name_of(p.scope) + "  since " + p.since + " by " + p.by;
@@ -40,9 +28,7 @@ exit_code show(const outbox::pause_options& options, const std::string& done, co
   const auto all = outbox::list_pauses(options);
   if (!all) return fail(all.error(), to);
   if (to.format == output_format::json) {
-    json::array pauses;
-    for (const auto& p : *all) pauses.push_back(as_json(p));
-    to.out << json::serialize(pauses) << "\n";
+    to.out << json::serialize(as_json(*all)) << "\n";
     return exit_code::done;
   }
   if (!done.empty()) to.out << done << "\n";

@@ -87,7 +87,8 @@ struct assign {
     return text == "true" || text == "false";
   }
   bool operator()(listen_address settings::*member) const {
-    const auto value = parse_listen(text);
+    const bool off = !row.choices.empty() && is_choice(row.choices, text);
+    const auto value = off ? listen_address{} : parse_listen(text);
     if (value) out.*member = *value;
     return value.has_value();
   }
@@ -116,8 +117,6 @@ class loader {
       out_.errors.push_back(std::string(row.name) + "=" + text + " is not understood; write " +
                             accepted_forms(row));
       std::visit(assign{row, row.default_value, out_.values}, row.where);  // for check_together
-    } else if (given) {
-      refuse_unsupported(row, text);
     }
   }
 
@@ -139,7 +138,6 @@ class loader {
     } else {
       origin = load_fallback(row, value);
     }
-    if (literal || path) refuse_unsupported(row, "***");
     const std::string shown = origin == "default" ? std::string(row.default_value) : "***";
     out_.shown.push_back({name, shown, origin, origin == "default"});
   }
@@ -160,16 +158,14 @@ class loader {
     return "default";
   }
 
-  void refuse_unsupported(const setting& row, std::string_view text) {
-    const std::string assignment = std::string(row.name) + "=" + std::string(text);
-    if (row.status == support::not_supported) {
-      out_.errors.push_back(assignment + " is not in this version; leave it unset");
-    }
-  }
-
   const environment& env_;
   loaded_settings& out_;
 };
+
+std::string in_words(const listen_address& a) {
+  const bool v6 = a.host.find(':') != std::string::npos;
+  return (v6 ? "[" + a.host + "]" : a.host) + ":" + std::to_string(a.port);
+}
 
 void check_together(loaded_settings& out) {
   const auto& v = out.values;
@@ -188,6 +184,11 @@ void check_together(loaded_settings& out) {
                          " does not fit into OUTBOX_MAX_IN_FLIGHT_BYTES=" +
                          format_size(v.max_in_flight_bytes.bytes) +
                          "; raise the latter or lower the former");
+  }
+  if (!v.admin_listen.is_off() && !is_loopback(v.admin_listen) && !v.admin_token.is_set()) {
+    out.errors.push_back("OUTBOX_ADMIN_LISTEN=" + in_words(v.admin_listen) +
+                         " is not a loopback address: others than this host could change things; "
+                         "set OUTBOX_ADMIN_TOKEN or OUTBOX_ADMIN_TOKEN_FILE too");
   }
 }
 
@@ -217,6 +218,11 @@ void caution(loaded_settings& out) {
         ": a row is dead with its tenth failed attempt");
   }
   for (auto& text : transport_cautions(v)) out.cautions.push_back(std::move(text));
+  if (const auto token = v.admin_token.value(); token && !token->empty() && token->size() < 16) {
+    out.cautions.push_back(
+        "OUTBOX_ADMIN_TOKEN has fewer than 16 characters and might be guessed; `openssl rand -hex "
+        "32` makes a good one");
+  }
 }
 
 }  // namespace
@@ -243,6 +249,12 @@ std::optional<listen_address> parse_listen(std::string_view text) {
   const auto address = boost::asio::ip::make_address(std::string(host), error);
   if (error || address.is_v6() != bracketed) return std::nullopt;
   return listen_address{std::string(host), static_cast<std::uint16_t>(*port)};
+}
+
+bool is_loopback(const listen_address& where) {
+  boost::system::error_code error;
+  const auto address = boost::asio::ip::make_address(where.host, error);
+  return !error && address.is_loopback();
 }
 
 std::string default_instance(const environment& env, std::string_view host, std::uint16_t random) {

@@ -23,9 +23,14 @@ struct byte_size {
 };
 
 struct listen_address {
-  std::string host;  // an IPv4 or IPv6 address, without brackets
+  std::string host;  // an IPv4 or IPv6 address, without brackets; empty: off
   std::uint16_t port = 0;
+
+  bool is_off() const { return host.empty(); }
 };
+
+// Only programs of this host reach it.
+bool is_loopback(const listen_address& where);
 
 // "127.0.0.1:9654", "[::1]:9654"; nothing when it is neither.
 std::optional<listen_address> parse_listen(std::string_view text);

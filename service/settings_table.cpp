@@ -191,14 +191,16 @@ constexpr std::array table{
     setting{.name = "OUTBOX_ADMIN_LISTEN",
             .where = &s::admin_listen,
             .default_value = "127.0.0.1:9655",
+            .choices = "off",
             .group = process,
-            .sentence = "Calls that change state.",
-            .status = support::not_supported},
+            .sentence = "The admin API, and the status page with its actions; a default that is "
+                        "taken is left to whoever has it, with a warning."},
     setting{.name = "OUTBOX_ADMIN_TOKEN",
             .where = &s::admin_token,
             .group = process,
-            .sentence = "Needed when OUTBOX_ADMIN_LISTEN is not a loopback address.",
-            .status = support::not_supported},
+            .sentence = "What the admin API wants as `Authorization: Bearer`; must be set when "
+                        "OUTBOX_ADMIN_LISTEN is not a loopback address. A file is read again at "
+                        "every request."},
     setting{.name = "OUTBOX_SHUTDOWN_TIMEOUT",
             .where = &s::shutdown_timeout,
             .default_value = "20s",
@@ -272,8 +274,9 @@ struct describe {
   }
   std::string operator()(bool settings::*) const { return "true or false"; }
   std::string operator()(listen_address settings::*) const {
-    return how == wording::brief ? "address:port"
-                                 : "address:port such as 0.0.0.0:9654 or [::1]:9654";
+    const std::string form =
+        how == wording::brief ? "address:port" : "address:port such as 0.0.0.0:9654 or [::1]:9654";
+    return row.choices.empty() ? form : form + ", or " + quoted_choices(row.choices);
   }
 };
 

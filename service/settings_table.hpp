@@ -17,22 +17,16 @@ using target = std::variant<std::string settings::*, secret settings::*, std::si
                             byte_size settings::*, std::chrono::milliseconds settings::*,
                             bool settings::*, listen_address settings::*>;
 
-enum class support {
-  honoured,
-  not_supported,  // must not be set in this version
-};
-
 struct setting {
   std::string_view name{};
   target where{};
   std::string_view default_value{};  // as the user would write it; empty: none
   std::string_view fallback{};       // another variable that is read when this one is not set
-  std::string_view choices{};        // text: "a|b|c"; empty: any
+  std::string_view choices{};        // text: "a|b|c", empty: any; an address: what else it may be
   std::uint64_t lowest = 0;          // counts, bytes, milliseconds
   std::uint64_t highest = 0;
   std::string_view group{};
   std::string_view sentence{};
-  support status = support::honoured;
 
   bool is_secret() const { return std::holds_alternative<secret settings::*>(where); }
 };

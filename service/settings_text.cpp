@@ -26,16 +26,6 @@ std::string code(std::string_view text) {
   return text.empty() ? "" : "`" + std::string(text) + "`";
 }
 
-std::string status_sentence(const setting& row) {
-  switch (row.status) {
-    case support::honoured:
-      return {};
-    case support::not_supported:
-      return " Not in this version: refused when it is set.";
-  }
-  return {};
-}
-
 constexpr std::string_view reference_introduction = R"(# Configuration
 
 `outboxd` is configured by environment variables. This page is printed by
@@ -75,7 +65,7 @@ std::string default_in_words(const setting& row) {
 }
 
 std::string meaning(const setting& row) {
-  return std::string(row.sentence) + status_sentence(row);
+  return std::string(row.sentence);
 }
 
 std::string render_settings(const loaded_settings& loaded, output_format format) {
@@ -107,7 +97,7 @@ std::string settings_help() {
     append_padded(out, "  " + std::string(row.name), 32);
     out += row.sentence;
     if (const auto text = default_text(row); !text.empty()) out += " [" + text + "]";
-    out += status_sentence(row) + "\n";
+    out += "\n";
   }
   return out;
 }
@@ -124,7 +114,7 @@ std::string settings_reference() {
              "\n\n| variable | default | accepted | meaning |\n|---|---|---|---|\n";
     }
     out += "| " + code(row.name) + " | " + default_in_words(row) + " | " +
-           accepted_forms(row, wording::brief) + " | " + meaning(row) + " |\n";
+           accepted_forms(row, wording::brief) + " | " + std::string(row.sentence) + " |\n";
   }
   return out;
 }
@@ -133,7 +123,6 @@ std::string settings_example() {
   std::string out(example_introduction);
   std::string_view group;
   for (const auto& row : settings_table()) {
-    if (row.status != support::honoured) continue;
     if (row.group != group) {
       group = row.group;
       out += "\n### " + std::string(group) + "\n";

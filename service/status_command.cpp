@@ -6,7 +6,6 @@
 
 #include <array>
 #include <cmath>
-#include <cstdlib>
 #include <ostream>
 #include <sstream>
 #include <thread>
@@ -129,20 +128,6 @@ base::result<status_look> look(const listen_address& where) {
 }
 
 }  // namespace
-
-samples parse_metrics(std::string_view text) {
-  samples all;
-  while (!text.empty()) {
-    const auto end = std::min(text.find('\n'), text.size());
-    const auto line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    const auto space = line.rfind(' ');
-    if (line.starts_with('#') || space == std::string_view::npos) continue;
-    all[std::string(line.substr(0, space))] =
-        std::strtod(std::string(line.substr(space + 1)).c_str(), nullptr);
-  }
-  return all;
-}
 
 std::string render(const status_look& now, const std::optional<earlier_look>& before,
                    output_format format) {

@@ -2,22 +2,17 @@
 #pragma once
 
 #include <chrono>
-#include <map>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "service/one_shot.hpp"
+#include "service/samples.hpp"
 
 namespace outboxd::service {
 
 exit_code status(const settings& s, const status_command& c, const streams& to);
 
 // ---- pure ----
-
-// Samples by what stands before the value: outbox_messages_failed_total{reason="returned"}.
-using samples = std::map<std::string, double>;
-samples parse_metrics(std::string_view text);
 
 // One look at a process.
 struct status_look {

@@ -1,15 +1,17 @@
-// The page at /: one self-contained HTML document. Pure.
+// The page at /: one self-contained HTML document. It is the same for everybody and at all times;
+// what it shows it asks for itself. Pure.
 #pragma once
 
-#include <string>
-
-#include "service/process_view.hpp"
+#include "service/http_message.hpp"
 
 namespace outboxd::service {
 
-std::string status_page(const process_view& now);
+enum class page_role {
+  read_only,  // asks /status.json
+  admin,      // asks /admin/v1/…, with the token it was given
+};
 
-// The value of Content-Security-Policy: nothing but the style sheet inside the page.
-std::string status_page_policy();
+// With its policy: nothing is loaded, and nothing runs but the script inside the page.
+http_reply status_page(page_role role);
 
 }  // namespace outboxd::service

@@ -1,5 +1,5 @@
 // Requests to the read-only server, and strangers' texts in what it answers: a broker's reasons and
-// a server's complaints must not become part of the page or break the JSON.
+// a server's complaints must not become markup or break the JSON.
 #include <boost/json/parse.hpp>
 
 #include <set>

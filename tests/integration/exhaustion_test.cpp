@@ -49,6 +49,7 @@ TEST_F(exhaustion, a_log_on_a_full_disk_stops_nothing) {
                        .env = {{"OUTBOX_DATABASE_URL", db.url()},
                                {"OUTBOX_AMQP_URL", amqp_url},
                                {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"},
+                               {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:0"},
                                {"OUTBOX_LOG_LEVEL", "debug"}}});
   insert(100, "q", "k");
   insert(1, "nowhere");

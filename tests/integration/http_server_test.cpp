@@ -14,6 +14,7 @@
 #include <list>
 #include <thread>
 
+#include "service/http_handlers.hpp"
 #include "tests/support/eventually.hpp"
 
 namespace outboxd::service {
@@ -35,10 +36,12 @@ class silent_logger final : public base::logger {
 class running_server {
  public:
   explicit running_server(http_limits limits = {}, std::size_t metrics_size = 16)
-      : server_(io_.get_executor(),
-                {[] { return process_view{}; },
-                 [metrics_size](const relay::status&) { return std::string(metrics_size, 'm'); }},
-                limits, log_) {
+      : running_server(limits, read_only({[] { return process_view{}; },
+                                          [metrics_size](const relay::status&) {
+                                            return std::string(metrics_size, 'm');
+                                          }})) {}
+  running_server(http_limits limits, http_handler handler)
+      : server_(io_.get_executor(), std::move(handler), limits, log_) {
     const auto listening = server_.start({"127.0.0.1", 0});
     if (!listening) throw std::runtime_error(listening.error().text);
     thread_ = std::thread([this] { io_.run(); });
@@ -55,6 +58,7 @@ class running_server {
     stopped.get_future().wait();
   }
   std::uint16_t port() const { return server_.port(); }
+  boost::asio::io_context& io() { return io_; }
 
  private:
   silent_logger log_;
@@ -211,6 +215,74 @@ TEST(http_server, stop_closes_idle_connections_and_the_listener) {
   EXPECT_EQ(idle.read_all(), "");
   EXPECT_THROW(client{server}, boost::system::system_error);
   server.stop();
+}
+
+// Answers with what it was sent.
+constexpr http_limits with_bodies{.body_bytes = 64};
+void echo(const http_request& asked, const http_respond& respond) {
+  respond({.body = std::string(asked.method) + " " + std::string(asked.content_type) + " " +
+                   std::string(asked.body) + " from " + std::string(asked.remote)});
+}
+std::string post(std::size_t announced, const std::string& body, const std::string& more = "") {
+  return "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: a/b\r\n" + more +
+         "Content-Length: " + std::to_string(announced) + "\r\n\r\n" + body;
+}
+
+TEST(http_server, reads_a_body_where_it_may_and_serves_on) {
+  running_server server(with_bodies, echo);
+  client c(server);
+  for (const std::string body : {"one", "another", ""}) {
+    c.send(post(body.size(), body));
+    EXPECT_THAT(c.read_some(), testing::EndsWith("POST a/b " + body + " from 127.0.0.1"));
+  }
+  c.send(
+      "POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+      "3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n");
+  EXPECT_THAT(c.read_all(), HasSubstr("abcdefg from"));
+}
+
+TEST(http_server, a_body_that_is_too_large_is_413_whether_it_is_announced_or_not) {
+  running_server server(with_bodies, echo);
+  EXPECT_THAT(client(server).ask(post(65, "")), StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(client(server).ask(post(1u << 30, std::string(1'000, 'x'))),
+              StartsWith("HTTP/1.1 413 "));
+  const std::string chunk = "28\r\n" + std::string(40, 'x') + "\r\n";
+  EXPECT_THAT(
+      client(server).ask("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n" +
+                         chunk + chunk + chunk),
+      StartsWith("HTTP/1.1 413 "));
+  EXPECT_THAT(client(server).ask(post(64, std::string(64, 'x'), "Connection: close\r\n")),
+              StartsWith("HTTP/1.1 200 "));
+}
+
+TEST(http_server, a_client_that_sends_half_a_body_is_dropped) {
+  running_server server({.body_bytes = 64, .request = std::chrono::milliseconds(50)}, echo);
+  client c(server);
+  c.send(post(10, "half"));
+  EXPECT_EQ(c.read_all(), "");
+}
+
+TEST(http_server, an_answer_may_come_later_and_stop_waits_for_it) {
+  std::promise<http_respond> asked;
+  running_server server(with_bodies, [&](const http_request&, http_respond respond) {
+    asked.set_value(std::move(respond));
+  });
+  client c(server);
+  c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+  const http_respond respond = asked.get_future().get();
+  std::thread stopper([&] { server.stop(); });
+  // The listener is closed first: then the stop is under way.
+  EXPECT_TRUE(tests::eventually(std::chrono::seconds(20), [&] {
+    try {
+      client{server};
+      return false;
+    } catch (const boost::system::system_error&) {
+      return true;
+    }
+  }));
+  asio::post(server.io(), [&] { respond({.body = "late"}); });
+  EXPECT_THAT(c.read_all(), testing::EndsWith("\r\n\r\nlate"));
+  stopper.join();
 }
 
 TEST(http_server, a_port_that_is_taken_is_an_error_that_names_it) {

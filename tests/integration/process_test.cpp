@@ -34,7 +34,8 @@ using environment = std::map<std::string, std::string>;
 // Port 1 is privileged and unused: whoever connects is refused at once.
 const environment nothing_there{{"OUTBOX_DATABASE_URL", "postgresql://127.0.0.1:1/none"},
                                 {"OUTBOX_AMQP_URL", "amqp://127.0.0.1:1"},
-                                {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"}};
+                                {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"},
+                                {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:0"}};
 
 environment with(environment base, const environment& more) {
   for (const auto& [name, value] : more) base.insert_or_assign(name, value);
@@ -103,15 +104,18 @@ environment real_servers() {
   auto& broker = tests::shared_rabbitmq();
   return {{"OUTBOX_DATABASE_URL", tests::shared_postgres().create_database()},
           {"OUTBOX_AMQP_URL", broker.url(broker.create_vhost())},
-          {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"}};
+          {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"},
+          {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:0"}};
 }
 
 TEST(process, bad_configuration_is_reported_whole_and_exits_with_78) {
   const auto end = run_once(
-      {}, {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ADMIN_TOKEN", "hush"}});
+      {},
+      {{"OUTBOX_BATCH_SIZE", "0"}, {"OUTBOX_RETENTION", "24"}, {"OUTBOX_ADMIN_LISTEN", "[::]:1"}});
   EXPECT_EQ(end.status, (exit_status{78, 0}));
   EXPECT_THAT(end.err, AllOf(HasSubstr("OUTBOX_BATCH_SIZE=0"), HasSubstr("OUTBOX_RETENTION=24"),
-                             HasSubstr("not in this version")));
+                             HasSubstr("OUTBOX_ADMIN_LISTEN=[::]:1 is not a loopback address"),
+                             HasSubstr("OUTBOX_ADMIN_TOKEN_FILE")));
   EXPECT_THAT(end.out, IsEmpty());
 }
 
@@ -203,6 +207,27 @@ TEST(process, a_taken_port_is_a_configuration_error) {
       with(nothing_there, {{"OUTBOX_HTTP_LISTEN", "127.0.0.1:" + std::to_string(first.port())}}));
   EXPECT_EQ(second.status.code, 78);
   EXPECT_THAT(second.err, HasSubstr("OUTBOX_HTTP_LISTEN"));
+  const auto third = run_once(
+      {"run"},
+      with(nothing_there, {{"OUTBOX_ADMIN_LISTEN", "127.0.0.1:" + std::to_string(first.port())}}));
+  EXPECT_EQ(third.status.code, 78);
+  EXPECT_THAT(third.err, HasSubstr("OUTBOX_ADMIN_LISTEN"));
+}
+
+// Of two processes with the default at most one has it; both run.
+TEST(process, a_default_admin_port_that_is_taken_is_a_warning) {
+  auto env = nothing_there;
+  env.erase("OUTBOX_ADMIN_LISTEN");
+  running_outboxd first(env), second(env);
+  EXPECT_TRUE(second.line("admin.not_listening")) << "or else the first, if a third has the port";
+  EXPECT_EQ(second.line("service.started")->at("admin_port").to_number<int>(), 0);
+  EXPECT_EQ(second.stop(), (exit_status{0, 0}));
+}
+
+TEST(process, the_admin_listener_can_be_switched_off) {
+  running_outboxd outboxd(with(nothing_there, {{"OUTBOX_ADMIN_LISTEN", "off"}}));
+  EXPECT_EQ(outboxd.line("service.started")->at("admin_port").to_number<int>(), 0);
+  EXPECT_FALSE(outboxd.line("admin.not_listening"));
 }
 
 TEST(process, it_waits_for_the_schema_and_goes_on_by_itself) {

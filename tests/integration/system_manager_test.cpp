@@ -41,6 +41,7 @@ class system_manager : public testing::Test {
                           {{"OUTBOX_DATABASE_URL", "postgresql://127.0.0.1:1/none"},
                            {"OUTBOX_AMQP_URL", "amqp://127.0.0.1:1"},
                            {"OUTBOX_HTTP_LISTEN", "127.0.0.1:0"},
+                           {"OUTBOX_ADMIN_LISTEN", "off"},
                            {"NOTIFY_SOCKET", path_},
                            {"WATCHDOG_USEC", "200000"}}});
   }

@@ -53,7 +53,7 @@ TEST(db_failure, a_missing_grant_or_login_is_forbidden) {
 }
 
 TEST(db_failure, everything_else_is_rejected_and_keeps_the_session) {
-  for (const auto code : {"23505", "22003", "42601", ""}) {
+  for (const auto code : {"23505", "22003", "42601", "53400", ""}) {
     EXPECT_EQ(classify(code).kind, failure_kind::rejected) << code;
     EXPECT_FALSE(classify(code).session_lost) << code;
   }

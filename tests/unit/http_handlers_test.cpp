@@ -2,8 +2,11 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 
 #include "service/readiness.hpp"
+#include "service/status_page.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -130,18 +133,18 @@ TEST(http_handlers, held_destinations_are_named_and_leave_the_instance_ready) {
                         "held for 12 s, 3 probes failed, next attempt in 4 s: returned: 312 "
                         "NO_ROUTE; exchange events held for 61 s, 1 probe failed, an attempt is "
                         "under way: no_exchange: 404 ?[+]forged ok\n"));
-  EXPECT_THAT(get(view, "/").body, AllOf(HasSubstr("key orders of the default exchange"),
-                                         HasSubstr("next attempt in 4 s")));
+  EXPECT_THAT(get(view, "/status.json").body, AllOf(HasSubstr("key orders of the default exchange"),
+                                                    HasSubstr("next attempt in 4 s")));
 }
 
 TEST(http_handlers, of_many_held_destinations_twenty_are_named) {
   auto view = view_of(lead_state::leading);
   for (int i = 0; i < 25; ++i)
     view.relay.holds.push_back({"e" + std::to_string(i), "k", "nacked", {}, {}, 3});
-  for (const auto* path : {"/readyz?verbose", "/"}) {
-    const auto body = get(view, path).body;
-    EXPECT_THAT(body, AllOf(HasSubstr("exchange e19"), Not(HasSubstr("exchange e20")),
-                            HasSubstr("and 5 more")));
+  for (const auto& [path, more] : {std::pair("/readyz?verbose", "and 5 more"),
+                                   std::pair("/status.json", "\"more_holds\":5")}) {
+    EXPECT_THAT(get(view, path).body,
+                AllOf(HasSubstr("exchange e19"), Not(HasSubstr("exchange e20")), HasSubstr(more)));
   }
 }
 
@@ -188,32 +191,54 @@ TEST(http_handlers, readyz_stays_json_when_a_server_complains_in_another_encodin
               HasSubstr("Passwort-Authentifizierung f?r Benutzer"));
 }
 
-TEST(http_handlers, the_page_loads_nothing_and_is_allowed_to_load_nothing) {
-  const auto reply = get(view_of(lead_state::leading), "/");
-  EXPECT_EQ(reply.content_type, "text/html; charset=utf-8");
-  EXPECT_THAT(reply.body,
-              AllOf(HasSubstr("pod-1"), Not(HasSubstr("<script")), Not(HasSubstr("http://")),
-                    Not(HasSubstr("https://")), Not(HasSubstr(" style=")), Not(HasSubstr("src="))));
-  ASSERT_FALSE(reply.headers.empty());
-  EXPECT_EQ(reply.headers[0].first, "Content-Security-Policy");
-  EXPECT_THAT(reply.headers[0].second,
-              AllOf(HasSubstr("default-src 'none'"), HasSubstr("style-src 'sha256-"),
-                    Not(HasSubstr("unsafe"))));
-}
-
-TEST(http_handlers, the_page_escapes_foreign_text) {
-  auto view = view_of(lead_state::connecting);
-  view.relay.lead_detail = "<script>alert(\"&\")</script>";
-  const auto body = get(view, "/").body;
-  EXPECT_THAT(body, HasSubstr("&lt;script&gt;alert(&quot;&amp;&quot;)&lt;/script&gt;"));
-  EXPECT_THAT(body, Not(HasSubstr("<script>")));
-}
-
-TEST(http_handlers, the_page_shows_the_backlog_of_a_leader) {
+TEST(http_handlers, status_json_says_what_status_shows) {
   auto view = view_of(lead_state::leading);
-  EXPECT_THAT(get(view, "/").body, HasSubstr("measured by the leader"));
-  view.relay.backlog = outbox::backlog{1234, 5, 6, std::nullopt};
-  EXPECT_THAT(get(view, "/").body, HasSubstr("<td>1234</td>"));
+  view.relay.lead_detail = "Passwort f\xfcr \"x\"";
+  view.uptime = std::chrono::seconds(7);
+  const http_source source{[&] { return view; },
+                           [](const relay::status&) {
+                             return "outbox_leader 1\n"
+                                    "outbox_messages_failed_total{reason=\"returned\"} 3\n"
+                                    "outbox_delivery_latency_seconds_bucket{le=\"+Inf\"} 4\n"
+                                    "outbox_db_query_duration_seconds_bucket{le=\"1\"} 5\n"
+                                    "outbox_odd NaN\n";
+                           }};
+  const auto reply = answer({"GET", "/status.json"}, source);
+  EXPECT_EQ(reply.content_type, "application/json");
+  const auto now = boost::json::parse(reply.body);
+  EXPECT_EQ(now.at("instance"), "pod-1");
+  EXPECT_EQ(now.at("state"), "leading");
+  EXPECT_EQ(now.at("ready"), true);
+  EXPECT_EQ(now.at("uptime_seconds"), 7);
+  EXPECT_EQ(now.at("checks").as_array().size(), readiness(view).size());
+  const auto& metrics = now.at("metrics").as_object();
+  EXPECT_EQ(metrics.at("outbox_messages_failed_total{reason=\"returned\"}"), 3.0);
+  EXPECT_TRUE(metrics.contains("outbox_delivery_latency_seconds_bucket{le=\"+Inf\"}"));
+  EXPECT_EQ(metrics.size(), 3u) << "no buckets of statements, and what is no number is no JSON";
+  view.relay.draining = true;
+  EXPECT_EQ(boost::json::parse(answer({"GET", "/status.json"}, source).body).at("state"),
+            "draining");
+}
+
+TEST(http_handlers, the_page_loads_nothing_and_is_allowed_to_load_nothing) {
+  for (const auto role : {page_role::read_only, page_role::admin}) {
+    const auto reply = status_page(role);
+    EXPECT_EQ(reply.content_type, "text/html; charset=utf-8");
+    for (const auto* foreign : {"https://", " style=", "src=", "@import", "url(", " onclick", "{{"})
+      EXPECT_THAT(reply.body, Not(HasSubstr(foreign)));
+    for (const auto* unsafe :
+         {"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("})
+      EXPECT_THAT(reply.body, Not(HasSubstr(unsafe)));
+    ASSERT_FALSE(reply.headers.empty());
+    EXPECT_EQ(reply.headers[0].first, "Content-Security-Policy");
+    EXPECT_THAT(reply.headers[0].second,
+                AllOf(StartsWith("default-src 'none'; connect-src 'self'; "),
+                      HasSubstr("style-src 'sha256-"), HasSubstr("script-src 'sha256-"),
+                      HasSubstr("frame-ancestors 'none'"), Not(HasSubstr("unsafe"))));
+  }
+  EXPECT_EQ(get(view_of(lead_state::leading), "/").body, status_page(page_role::read_only).body);
+  EXPECT_THAT(status_page(page_role::read_only).body, HasSubstr("data-role=\"read-only\""));
+  EXPECT_THAT(status_page(page_role::admin).body, HasSubstr("data-role=\"admin\""));
 }
 
 TEST(http_handlers, an_unknown_path_is_404_and_names_the_known_ones) {

@@ -111,6 +111,7 @@ process::settings sidecar_of(const side& of, const servers& running, const optio
           {{"OUTBOX_DATABASE_URL", of.relay_database},
            {"OUTBOX_AMQP_URL", running.amqp_url()},
            {"OUTBOX_HTTP_LISTEN", "127.0.0.1:" + std::to_string(of.http_port)},
+           {"OUTBOX_ADMIN_LISTEN", "127.0.0.1:0"},
            {"OUTBOX_INSTANCE_ID", "outboxd_of_" + of.service},
            {"OUTBOX_LOG_FORMAT", "text"}},
           logs / ("outboxd_of_" + of.service + ".log")};
