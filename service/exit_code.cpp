@@ -9,15 +9,21 @@ constexpr std::array meanings{
     exit_meaning{exit_code::done, "done, or drained cleanly after a signal"},
     exit_meaning{exit_code::unhealthy,
                  "`healthcheck`, `status`: not healthy; `dead show`: no such row"},
-    exit_meaning{exit_code::usage, "usage: no such verb or option"},
+    exit_meaning{exit_code::usage,
+                 "usage: no such verb or option; `dead retry`, `dead discard`, `replay` without a "
+                 "filter"},
     exit_meaning{exit_code::unavailable,
                  "a dependency is unavailable (one-shot verbs; `run` waits instead)"},
     exit_meaning{exit_code::bug, "a bug in outboxd; also when its io thread hangs for 30 s"},
-    exit_meaning{exit_code::unconfirmed,
-                 "the shutdown timeout passed with unconfirmed messages, which the next leader "
-                 "sends again, or something did not answer"},
+    exit_meaning{
+        exit_code::unconfirmed,
+        "the shutdown timeout passed with unconfirmed messages, which the next leader "
+        "sends again, or something did not answer; `replay`, `purge`: a signal came before "
+        "the end"},
     exit_meaning{exit_code::forbidden, "a login or a grant is missing"},
-    exit_meaning{exit_code::configuration, "bad configuration, or a schema that does not fit"},
+    exit_meaning{
+        exit_code::configuration,
+        "bad configuration, or a schema that does not fit: `replay` and `purge` want version 2"},
 };
 
 }  // namespace
