@@ -24,11 +24,11 @@
 #include <thread>
 #include <vector>
 
+#include "base/compat.hpp"
 #include "bench/journal.hpp"
 #include "bench/watched.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/amqp_proxy.hpp"
-#include "tests/support/rabbitmq_c.hpp"
 
 namespace outboxd::bench {
 namespace {
