@@ -5,9 +5,6 @@
 // Styles: window (confirms awaited while publishing goes on), batch (so many published, then all
 // confirms awaited), tx (so many published, then tx.commit awaited). A window or batch of one is
 // the publisher that waits for each confirm.
-#include <amqp.h>
-#include <amqp_framing.h>
-#include <amqp_tcp_socket.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -28,6 +25,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/compat.hpp"
 #include "tests/support/amqp_frames.hpp"
 
 namespace {

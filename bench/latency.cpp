@@ -10,8 +10,6 @@
 //   steady ROWS_PER_SECOND ROWS_PER_COMMIT WRITERS SECONDS
 //     Commits by a schedule that does not wait for anybody: COMMIT returned -> confirm, ->
 //     consumer; "late" is how far behind the schedule the writers were.
-#include <pqxx/pqxx>
-
 #include <CLI/CLI.hpp>
 
 #include <atomic>
@@ -24,16 +22,18 @@
 #include <thread>
 #include <vector>
 
+#include "base/compat.hpp"
 #include "bench/journal.hpp"
 #include "bench/watched.hpp"
+#include "outbox/pqxx_compat.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/amqp_proxy.hpp"
-#include "tests/support/rabbitmq_c.hpp"
 
 namespace outboxd::bench {
 namespace {
 
 using namespace std::chrono_literals;
+namespace compat = outbox::compat;
 
 constexpr auto patience = 60s;  // for the last message of a run
 
@@ -152,7 +152,7 @@ class writer {
   // One transaction that says BEGIN, INSERT, COMMIT.
   void write_one(const char* table, std::int64_t number, journal& times) {
     pqxx::work tx(connection_);
-    tx.exec_prepared(table, queue_, filling_, number, number);
+    compat::exec_prepared(tx, table, queue_, filling_, number, number);
     times.note(number, moment::commit_sent);
     tx.commit();
     times.note(number, moment::committed);
@@ -161,7 +161,7 @@ class writer {
   // One statement, which is a transaction.
   void write_some(std::int64_t first, std::int64_t last) {
     pqxx::nontransaction tx(connection_);
-    tx.exec_prepared(outbox, queue_, filling_, first, last);
+    compat::exec_prepared(tx, outbox, queue_, filling_, first, last);
   }
 
  private:

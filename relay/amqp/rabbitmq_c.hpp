@@ -1,14 +1,8 @@
-// rabbitmq-c, whose headers moved in 0.12. Only its codec is used: methods, properties, tables,
-// pools; never its connections or sockets.
+// rabbitmq-c. Only its codec is used: methods, properties, tables, pools; never its connections or
+// sockets.
 #pragma once
 
-#if __has_include(<rabbitmq-c/amqp.h>)
-#include <rabbitmq-c/amqp.h>
-#include <rabbitmq-c/framing.h>
-#else
-#include <amqp.h>
-#include <amqp_framing.h>
-#endif
+#include "base/compat.hpp"
 
 #include <string_view>
 

@@ -80,8 +80,7 @@ void stage::limit_messages(std::size_t bytes) {
     const auto home = cluster_ ? cluster_->directory(node) : tests::scratch_directory().string();
     std::ofstream(home + "/rabbitmq/conf.d/10-chaos.conf")
         << "max_message_size = " << bytes << "\n";
-    ctl(node,
-        {"eval", "application:set_env(rabbit, max_message_size, " + std::to_string(bytes) + ")."});
+    ctl(node, {"eval", tests::message_size_limit(bytes)});
   }
 }
 

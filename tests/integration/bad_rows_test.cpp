@@ -19,8 +19,7 @@ class bad_rows : public testing::Test, protected broker_world {
  protected:
   static void SetUpTestSuite() {
     start_shared_servers();
-    shared_rabbitmq().ctl({"eval", "application:set_env(rabbit, max_message_size, " +
-                                       std::to_string(broker_limit) + ")."});
+    shared_rabbitmq().limit_message_size(broker_limit);
   }
 
   bad_rows() { start({{"OUTBOX_RETRY_MIN", "200ms"}, {"OUTBOX_RETRY_MAX", "2s"}}); }

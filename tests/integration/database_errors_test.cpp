@@ -262,7 +262,10 @@ TEST_F(database_errors, a_refused_listen_leaves_it_polling) {
     pqxx::nontransaction tx(connection);
     for (int n = 0; n < 64; ++n)
       tx.exec("SELECT pg_notify('x', repeat('" + std::to_string(n % 10) + "', 7000))");
-    ASSERT_TRUE(std::filesystem::remove(scratch_directory() / "postgres/data/pg_notify/0000"));
+    const auto queue = scratch_directory() / "postgres/data/pg_notify";
+    // PostgreSQL 17 has longer names.
+    ASSERT_TRUE(std::filesystem::remove(queue / "0000") ||
+                std::filesystem::remove(queue / std::string(15, '0')));
     launch({{"OUTBOX_POLL_INTERVAL", "200ms"}});
     EXPECT_TRUE(eventually(20s, [&] { return relay->logged("lead.listen_failed"); }))
         << relay->log();

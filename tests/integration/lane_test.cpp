@@ -315,15 +315,15 @@ TEST_F(lane_test, the_queue_is_bounded) {
   lane other(context_.get_executor(), options());
   answer running, queued, refused;
   submit(l, "SELECT pg_sleep(600) AS bounded", running);
-  ASSERT_TRUE(run_until(context_, 30s, [&] {
-    return ask(other, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%AS bounded'")
-               .value() == "1";
-  }));
+  const std::string asleep =
+      " FROM pg_stat_activity WHERE query LIKE '%AS bounded' AND wait_event = 'PgSleep'";
+  ASSERT_TRUE(run_until(context_, 30s,
+                        [&] { return ask(other, "SELECT count(*)" + asleep).value() == "1"; }));
   submit(l, "SELECT 1", queued);
   submit(l, "SELECT 1", refused);
   ASSERT_TRUE(run_until(context_, 30s, [&] { return refused.has_value(); }));
   EXPECT_EQ(refused->error().kind, failure_kind::unavailable);
-  ask(other, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE query LIKE '%AS bounded'");
+  ask(other, "SELECT pg_cancel_backend(pid)" + asleep);
   ASSERT_TRUE(run_until(context_, 30s, [&] { return queued.has_value(); }));
   EXPECT_EQ(queued->value(), "1");
 }

@@ -18,8 +18,7 @@ class pipelined : public testing::Test, protected broker_world {
  protected:
   static void SetUpTestSuite() {
     start_shared_servers();
-    shared_rabbitmq().ctl({"eval", "application:set_env(rabbit, max_message_size, " +
-                                       std::to_string(broker_limit) + ")."});
+    shared_rabbitmq().limit_message_size(broker_limit);
   }
 
   const sidecar::settings usual{{"OUTBOX_ORDERING", "pipelined"}};

@@ -125,7 +125,7 @@ TEST_F(publisher_refusals, do_not_go_further_than_needed) {
 }
 
 TEST_F(publisher_refusals, cannot_know_the_brokers_own_limit_of_size) {
-  shared_rabbitmq().ctl({"eval", "application:set_env(rabbit, max_message_size, 1000)."});
+  shared_rabbitmq().limit_message_size(1'000);
   publisher_driver p(url());
   ASSERT_TRUE(p.start_and_open());
   const broker_log log;
@@ -133,7 +133,7 @@ TEST_F(publisher_refusals, cannot_know_the_brokers_own_limit_of_size) {
   ASSERT_TRUE(p.settle());
   const auto large = p.publish("", "q", std::string(1'001, 'x'));
   ASSERT_TRUE(p.settle());
-  shared_rabbitmq().ctl({"eval", "application:set_env(rabbit, max_message_size, 134217728)."});
+  shared_rabbitmq().limit_message_size(128u << 20);
   EXPECT_EQ(p.outcome_of(good), "confirmed");
   EXPECT_EQ(p.outcome_of(large), "unknown channel_closed 406");
   EXPECT_THAT(p.outcomes().at(large).text, HasSubstr("larger than configured max size 1000"));

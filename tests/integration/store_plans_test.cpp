@@ -169,7 +169,8 @@ TEST_P(store_plans, writing_goes_by_primary_key_in_the_order_of_its_arrays) {
         plan_of(sql_.decide, "1, " + refs + ", '{0,1}', '{dead,deferred}', '{1,2}', '{a,b}'"),
         plan_of(sql_.load_bodies, refs), plan_of(sql_.purge, "0, 1000, 1000, 1000, true")}) {
     EXPECT_THAT(plan, testing::HasSubstr("messages_pkey"));
-    EXPECT_THAT(plan, testing::ContainsRegex("Index Cond: .?id (=|>) "));
+    // PostgreSQL 17 may look up two conditions at once: ((id = d.id) AND (id = ANY ($2))).
+    EXPECT_THAT(plan, testing::ContainsRegex("Index Cond: [(]*id (=|>) "));
     EXPECT_THAT(plan, testing::Not(testing::ContainsRegex("Seq Scan on messages")));
   }
   for (const auto& settling : {sql_.mark_sent, sql_.delete_sent}) {

@@ -6,6 +6,9 @@
 #                    [RECOMPILE paths…])
 #
 # `story`: the test in which it shows. A header takes the sources that include it with it.
+if(POLICY CMP0174)
+  cmake_policy(SET CMP0174 NEW) # BY "" is a text like any other
+endif()
 function(outboxd_mutation name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "" "BREAKS;IN;FILE;REPLACE;BY" "RECOMPILE")
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/mutations/${name})

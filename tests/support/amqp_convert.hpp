@@ -2,9 +2,9 @@
 // points into the writer and into what it was given.
 #pragma once
 
+#include "base/compat.hpp"
 #include "tests/support/amqp_probe.hpp"
 #include "tests/support/amqp_value.hpp"
-#include "tests/support/rabbitmq_c.hpp"
 
 #include <deque>
 #include <string>

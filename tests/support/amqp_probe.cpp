@@ -1,8 +1,8 @@
 #include "tests/support/amqp_probe.hpp"
 
+#include "base/compat.hpp"
 #include "tests/support/amqp_convert.hpp"
 #include "tests/support/eventually.hpp"
-#include "tests/support/rabbitmq_c.hpp"
 
 #include <algorithm>
 

@@ -136,6 +136,10 @@ std::string rabbitmq_server::ctl(const std::vector<std::string>& arguments) cons
   return servers_sh("rabbitmq-ctl", arguments);
 }
 
+void rabbitmq_server::limit_message_size(std::size_t bytes) const {
+  ctl({"eval", message_size_limit(bytes)});
+}
+
 void rabbitmq_server::stop() {
   servers_sh("rabbitmq-stop");
 }
@@ -146,6 +150,13 @@ void rabbitmq_server::kill() {
 
 void rabbitmq_server::start() {
   servers_sh("rabbitmq-start");
+}
+
+// RabbitMQ 3 asks for the first one when a channel is opened, RabbitMQ 4 for the second one always.
+std::string message_size_limit(std::size_t bytes) {
+  const std::string limit = std::to_string(bytes);
+  return "application:set_env(rabbit, max_message_size, " + limit +
+         "), persistent_term:put(max_message_size, " + limit + ").";
 }
 
 postgres_server& shared_postgres() {

@@ -80,6 +80,8 @@ class rabbitmq_server {
   std::string create_vhost();
   // Output of rabbitmqctl with these arguments, e.g. {"list_queues", "-p", vhost}.
   std::string ctl(const std::vector<std::string>& arguments) const;
+  // Larger bodies are refused from now on; a broker that is started again has its usual limit.
+  void limit_message_size(std::size_t bytes) const;
 
   void stop();
   void kill();
@@ -91,6 +93,9 @@ class rabbitmq_server {
   int vhosts_ = 0;
   std::deque<std::string> spare_vhosts_;
 };
+
+// For `rabbitmqctl eval` on a broker that runs: what limit_message_size() tells it.
+std::string message_size_limit(std::size_t bytes);
 
 postgres_server& shared_postgres();
 rabbitmq_server& shared_rabbitmq();

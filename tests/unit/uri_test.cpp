@@ -6,6 +6,7 @@ namespace outboxd::relay::amqp {
 namespace {
 
 using testing::AllOf;
+using testing::AnyOf;
 using testing::HasSubstr;
 using testing::Not;
 using testing::SizeIs;
@@ -62,8 +63,11 @@ TEST(uri, amqps_has_its_own_port_and_verifies) {
 }
 
 TEST(uri, a_host_name_with_delimiters_is_none) {
+  // The last is no URI for newer versions of Boost.URL.
   for (const std::string host : {"a%3As", "us%40er", "a%2Fb", "a%20b", "%5B::1%5D"})
-    EXPECT_THAT(error("amqp://" + host + "/"), HasSubstr("no host name")) << host;
+    EXPECT_THAT(error("amqp://" + host + "/"),
+                AnyOf(HasSubstr("no host name"), HasSubstr("it is not a URI")))
+        << host;
   EXPECT_EQ(parse("amqp://[::1]").host, "::1");
 }
 
