@@ -327,8 +327,7 @@ class AdminTest(unittest.TestCase):
                 asking.join(60)
                 self.assertEqual(third.process.wait(60), 0)
             finally:
-                holder.stdin.close()
-                holder.wait()
+                holder.communicate()  # ends its input, and so its transaction
         self.assertEqual(answers[0].status, 503)
         self.assertIn("shutting down", answers[0].text)
         [written] = lines(third, "admin.action")

@@ -245,15 +245,18 @@ TEST_F(modest_owner, may_use_a_schema_that_somebody_else_made) {
   EXPECT_EQ(superuser.must("SELECT outbox.publish('', 'q', 'x')"), "1");
 }
 
+void take_down(sql_session& owner, const outbox::schema_names& names) {
+  const auto files = migrations::all();
+  for (auto m = files.rbegin(); m != files.rend(); ++m)
+    owner.must("BEGIN;" + outbox::fill_in(m->down, names) + "; COMMIT");
+}
+
 TEST(migrator, down_removes_everything) {
   auto options = fresh("My Outbox");
   const migrated_database database(options);
   auto owner = database.owner();
   owner.must("INSERT INTO \"My Outbox\".messages (payload) VALUES ('x')");
-  const auto files = migrations::all();
-  for (auto m = files.rbegin(); m != files.rend(); ++m) {
-    owner.must("BEGIN;" + outbox::fill_in(m->down, {options.schema, options.roles}) + "; COMMIT");
-  }
+  take_down(owner, {options.schema, options.roles});
   EXPECT_EQ(owner.must("SELECT count(*) FROM pg_namespace WHERE nspname = 'My Outbox'"), "0");
   EXPECT_EQ(outbox::up(options).value().version, newest);
 }
@@ -263,7 +266,7 @@ TEST(migrator, down_leaves_a_schema_that_holds_something_else) {
   const migrated_database database(options);
   auto owner = database.owner();
   owner.must("CREATE TABLE outbox.of_the_user (x int)");
-  owner.must("BEGIN;" + std::string(migrations::all()[0].down) + "; COMMIT");
+  take_down(owner, {});
   EXPECT_EQ(owner.must("SELECT string_agg(relname, ',') FROM pg_class WHERE relkind = 'r' AND"
                        " relnamespace = 'outbox'::regnamespace"),
             "of_the_user");

@@ -11,6 +11,7 @@
 #include <condition_variable>
 #include <mutex>
 
+#include "tests/support/eventually.hpp"
 #include "tests/support/recording_log.hpp"
 
 namespace outboxd::service {
@@ -204,8 +205,9 @@ TEST_F(admin_api_test, what_takes_too_long_is_cut_off_and_answered_504) {
   EXPECT_THAT(audit.lines("admin.action"),
               ElementsAre(AllOf(HasSubstr("result=unknown"), HasSubstr("the connection ended"))));
   database->hangs = false;
-  EXPECT_EQ(ask("POST", "/admin/v1/dead/retry", R"({"id": 1})").status, 200u)
-      << "the next one runs";
+  EXPECT_TRUE(tests::eventually(20s, [this] {
+    return ask("POST", "/admin/v1/dead/retry", R"({"id": 1})").status == 200;
+  })) << "the next one runs";
 }
 
 TEST_F(admin_api_test, of_many_questions_at_once_some_are_sent_away) {
