@@ -13,8 +13,9 @@ for name in postgres owner outboxd shop broker admin; do
   [[ -s ${name}_password ]] || od -An -N18 -tx1 /dev/urandom | tr -d ' \n' >"${name}_password"
 done
 
-echo "postgresql://shop_owner:$(<owner_password)@postgres/shop" >owner_database_url
-echo "postgresql://shop_outboxd:$(<outboxd_password)@postgres/shop" >outboxd_database_url
+# The network of the compose file is between these containers alone, and its PostgreSQL has no certificate.
+echo "postgresql://shop_owner:$(<owner_password)@postgres/shop?sslmode=disable" >owner_database_url
+echo "postgresql://shop_outboxd:$(<outboxd_password)@postgres/shop?sslmode=disable" >outboxd_database_url
 echo "amqp://shop_outboxd:$(<broker_password)@rabbitmq/" >outboxd_amqp_url
 
 # outboxd declares nothing: exchange, queue and binding are the services'. Its login may write to the exchange, and
