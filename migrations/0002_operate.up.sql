@@ -20,6 +20,7 @@ CREATE TABLE "outbox".pauses (
   CONSTRAINT pauses_reason_has_at_most_1000_characters CHECK (char_length(reason) <= 1000)
 );
 
+COMMENT ON SEQUENCE "outbox".pauses_id_seq IS 'Ids of pauses';
 COMMENT ON TABLE "outbox".pauses IS 'What is not published for now; written by pause() and resume()';
 COMMENT ON COLUMN "outbox".pauses.id IS 'Grows';
 COMMENT ON COLUMN "outbox".pauses.exchange IS 'Only rows for this exchange; null: see ordering_key';

@@ -4,7 +4,7 @@
 #include <boost/json/parse.hpp>
 
 #include "tests/integration/database_fault.hpp"
-#include "tests/support/child_process.hpp"
+#include "tests/integration/verb.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -16,18 +16,9 @@ namespace json = boost::json;
 
 class dead_command : public database_fault {
  protected:
-  struct answer {
-    int code = -1;
-    std::string out, err;
-  };
-
-  answer outboxd(std::vector<std::string> arguments, const std::string& url = "") const {
-    arguments.insert(arguments.begin(), {OUTBOXD_BINARY, "dead"});
-    child_process child(
-        {std::move(arguments), {{"OUTBOX_DATABASE_URL", url.empty() ? db.url() : url}}});
-    const auto status = child.wait(60s);
-    if (!status) throw std::runtime_error("outboxd dead does not end");
-    return {status->code, child.out(), child.err()};
+  verb_answer outboxd(std::vector<std::string> arguments, const std::string& url = "") const {
+    arguments.insert(arguments.begin(), "dead");
+    return run_verb(arguments, {{"OUTBOX_DATABASE_URL", url.empty() ? db.url() : url}});
   }
 
   // id 1 to 4: three too large, of which two with a key, and one refused.
@@ -121,10 +112,8 @@ TEST_F(dead_command, decides_about_thousands) {
 TEST_F(dead_command, status_says_what_the_process_does) {
   const auto relay = start_ready(db.url());
   const auto ask_status = [&](std::vector<std::string> arguments, const std::string& listen) {
-    arguments.insert(arguments.begin(), {OUTBOXD_BINARY, "status"});
-    child_process child({std::move(arguments), {{"OUTBOX_HTTP_LISTEN", listen}}});
-    const auto status = child.wait(60s);
-    return answer{status ? status->code : -1, child.out(), child.err()};
+    arguments.insert(arguments.begin(), "status");
+    return run_verb(arguments, {{"OUTBOX_HTTP_LISTEN", listen}});
   };
   const std::string listen = "127.0.0.1:" + std::to_string(relay->port());
   ASSERT_TRUE(eventually(30s, [&] { return relay->metric("outbox_dead_messages") == 4; }));

@@ -61,12 +61,12 @@ TEST_F(exhaustion, a_log_on_a_full_disk_stops_nothing) {
 // A name that is not known (yet) is asked for again, and costs nothing while another host answers.
 TEST_F(exhaustion, a_host_name_that_does_not_resolve_is_asked_for_again) {
   const std::string port = std::to_string(shared_postgres().port());
-  const auto relay =
-      start_ready(db.url() + "?host=database.invalid,127.0.0.1&port=" + port + "," + port);
+  const auto relay = start_ready(db.url() + "?host=database.invalid,127.0.0.1&port=" + port + "," +
+                                 port + "&sslmode=disable");
   insert(10, "q", "k");
   expect_everything_delivered(*relay);
 
-  const auto lost = start(db.url() + "?host=database.invalid&port=" + port);
+  const auto lost = start(db.url() + "?host=database.invalid&port=" + port + "&sslmode=disable");
   EXPECT_TRUE(eventually(30s, [&] {
     return lost->get("/readyz?verbose").find("database.invalid") != std::string::npos;
   })) << lost->log();

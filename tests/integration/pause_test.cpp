@@ -5,7 +5,7 @@
 
 #include "migrations/embedded.hpp"
 #include "tests/integration/database_fault.hpp"
-#include "tests/support/child_process.hpp"
+#include "tests/integration/verb.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -16,25 +16,16 @@ namespace json = boost::json;
 
 class pauses : public database_fault {
  protected:
-  struct answer {
-    int code = -1;
-    std::string out, err;
-  };
-
   pauses() {
     broker.declare_exchange("x", "direct");
     broker.bind("q", "x", "r");
   }
 
-  answer outboxd(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), OUTBOXD_BINARY);
-    child_process child({std::move(arguments), {{"OUTBOX_DATABASE_URL", db.url()}}});
-    const auto status = child.wait(60s);
-    if (!status) throw std::runtime_error("outboxd does not end");
-    return {status->code, child.out(), child.err()};
+  verb_answer outboxd(const std::vector<std::string>& arguments) const {
+    return run_verb(arguments, {{"OUTBOX_DATABASE_URL", db.url()}});
   }
   void done(const std::vector<std::string>& arguments) const {
-    const answer a = outboxd(arguments);
+    const verb_answer a = outboxd(arguments);
     ASSERT_EQ(a.code, 0) << a.err;
   }
   void insert_to_x(int count, const std::string& key = "") {
@@ -154,7 +145,7 @@ TEST_F(pauses, the_relay_runs_on_the_version_of_the_schema_before_and_learns_of_
   const auto relay = start_ready(db.url());
   insert(5);
   ASSERT_TRUE(eventually(20s, [&] { return unsent() == 0; })) << relay->log();
-  const answer refused = outboxd({"pause"});
+  const verb_answer refused = outboxd({"pause"});
   EXPECT_EQ(refused.code, 78) << refused.err;
   EXPECT_THAT(refused.err, HasSubstr("outboxd migrate"));
   EXPECT_THAT(outboxd({"check"}).out, HasSubstr("will do"));

@@ -10,7 +10,7 @@
 
 #include "outbox/migrator.hpp"
 #include "tests/integration/database_fault.hpp"
-#include "tests/support/child_process.hpp"
+#include "tests/integration/verb.hpp"
 
 namespace outboxd::tests {
 namespace {
@@ -21,11 +21,6 @@ using testing::IsEmpty;
 using testing::Not;
 namespace json = boost::json;
 
-struct answer {
-  int code = -1;
-  std::string out, err;
-};
-
 class row_verbs : public database_fault {
  protected:
   std::unique_ptr<child_process> begin(std::vector<std::string> arguments,
@@ -35,14 +30,14 @@ class row_verbs : public database_fault {
     return std::make_unique<child_process>(command{std::move(arguments), std::move(env)});
   }
 
-  static answer end_of(child_process& child) {
+  static verb_answer end_of(child_process& child) {
     const auto status = child.wait(120s);
     if (!status) throw std::runtime_error("outboxd does not end: " + child.err());
     return {status->code, child.out(), child.err()};
   }
 
-  answer outboxd(std::vector<std::string> arguments,
-                 std::map<std::string, std::string> env = {}) const {
+  verb_answer outboxd(std::vector<std::string> arguments,
+                      std::map<std::string, std::string> env = {}) const {
     return end_of(*begin(std::move(arguments), std::move(env)));
   }
 

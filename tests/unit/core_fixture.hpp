@@ -112,6 +112,15 @@ class core_test : public testing::Test {
     poll();
   }
 
+  // There is nothing to do: it has the wake lock, and waits.
+  void go_idle() {
+    read({});
+    ASSERT_TRUE(take<do_try_wake_lock>());
+    core_.wake_lock_answered(true, now_);
+    poll();
+    read({});
+  }
+
   // Answers a read that walks over skipped rows: all of them.
   void read_below(std::vector<outbox::message> rows) {
     const auto asked = take<do_read>();

@@ -91,11 +91,7 @@ TEST_F(core_pause, when_everything_is_paused_nothing_goes_and_nothing_is_read) {
 
 TEST_F(core_pause, writers_need_not_notify_while_everything_is_paused) {
   lead();
-  read({});
-  ASSERT_TRUE(take<do_try_wake_lock>());
-  core_.wake_lock_answered(true, now_);
-  poll();
-  read({});
+  go_idle();
   pause(everything);
   pass(1s);
   EXPECT_TRUE(take<do_release_wake_lock>());
@@ -203,10 +199,7 @@ TEST_F(core_pause, it_ends_by_itself_when_its_time_is_over) {
 
 TEST_F(core_pause, what_is_paused_is_looked_at_while_rows_are_here_and_not_when_there_is_nothing) {
   lead();
-  read({});
-  core_.wake_lock_answered(true, now_);
-  poll();
-  read({});
+  go_idle();
   const auto idle = core_.next_poll();
   ASSERT_TRUE(idle);
   EXPECT_EQ(*idle - now_, small().poll_interval);
@@ -218,10 +211,7 @@ TEST_F(core_pause, what_is_paused_is_looked_at_while_rows_are_here_and_not_when_
 // The notification may be an operator's, and what is known be a moment older than that.
 TEST_F(core_pause, an_idle_relay_that_is_notified_looks_within_a_second) {
   lead();
-  read({});
-  core_.wake_lock_answered(true, now_);
-  poll();
-  read({});
+  go_idle();
   pauses_ = {all_of(key_k)};
   wake();
   read({});
