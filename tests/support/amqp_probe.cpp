@@ -41,7 +41,9 @@ class amqp_probe::connection {
     amqp_connection_info info;
     if (amqp_parse_url(parsed.data(), &info) != AMQP_STATUS_OK || info.ssl)
       throw std::invalid_argument("the probe needs an amqp:// URL");
-    const timeval limit = as_timeval(std::chrono::seconds(30));
+    // A broker that has just started on a busy machine takes longer than the library's 12 s.
+    const timeval limit = as_timeval(std::chrono::seconds(60));
+    amqp_set_handshake_timeout(state_.get(), &limit);
     amqp_socket_t* socket = amqp_tcp_socket_new(state_.get());
     const int status = amqp_socket_open_noblock(socket, info.host, info.port, &limit);
     if (status != AMQP_STATUS_OK) throw amqp_error(0, amqp_error_string2(status));
