@@ -88,11 +88,13 @@ TEST_F(cluster, each_node_may_stop_or_die) {
       expect_progress("node " + std::to_string(node) + " stopped");
       brokers.start(node);
       expect_progress("node " + std::to_string(node) + " came back");
+      brokers.await_members("q");
     }
     if (dies(node)) {
       brokers.kill(node);
       expect_progress("node " + std::to_string(node) + " was killed");
       brokers.start(node);
+      brokers.await_members("q");
     }
   }
   expect_everything_delivered(0);

@@ -56,12 +56,7 @@ std::string rabbitmq_cluster::eval(int node, const std::string& erlang) const {
 void rabbitmq_cluster::declare_quorum_queue(const std::string& queue) const {
   amqp_probe(url(0)).declare_queue(queue,
                                    {.arguments = {{"x-queue-type", amqp_value::text("quorum")}}});
-  // The answer to the declaration comes before all members run. Until they do, two that are left
-  // when one is stopped are no majority, and RabbitMQ nacks everything for a minute.
-  for (int node = 0; node < nodes; ++node) {
-    if (!eventually(60s, [&] { return has_member(queue, node); }))
-      throw std::runtime_error(name(node) + " has no running member of " + queue);
-  }
+  await_members(queue);  // the answer to the declaration comes before all of them run
   sync_declarations();
 }
 
@@ -77,6 +72,13 @@ std::string record_of(const std::string& queue) {
 }
 
 }  // namespace
+
+void rabbitmq_cluster::await_members(const std::string& queue) const {
+  for (int node = 0; node < nodes; ++node) {
+    if (!eventually(60s, [&] { return has_member(queue, node); }))
+      throw std::runtime_error(name(node) + " has no running member of " + queue);
+  }
+}
 
 bool rabbitmq_cluster::has_member(const std::string& queue, int node) const {
   const std::string answer =

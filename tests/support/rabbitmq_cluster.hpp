@@ -26,6 +26,9 @@ class rabbitmq_cluster {
 
   // A durable quorum queue with a member on every node, which a kill -9 of all of them leaves.
   void declare_quorum_queue(const std::string& queue) const;
+  // Until the queue has a running member on every node. Before that, two that are left when one is
+  // stopped are no majority, and RabbitMQ nacks everything for a minute.
+  void await_members(const std::string& queue) const;
   // Does the queue's member on this node run, and know all the others?
   bool has_member(const std::string& queue, int node) const;
   // The node that leads the queue, asked of a node that is up; -1: none does.
