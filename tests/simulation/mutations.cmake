@@ -2,15 +2,17 @@
 # must fail, naming the promise. No hook in the code under test; a line that is not there exactly
 # once stops the configuration.
 #
-#   outboxd_mutation(name BREAKS invariant IN story FILE path REPLACE text BY text
+#   outboxd_mutation(name BREAKS invariants IN story FILE path REPLACE text BY text
 #                    [RECOMPILE paths…])
 #
-# `story`: the test in which it shows. A header takes the sources that include it with it.
+# `invariants`: the promises it breaks, which of them first is the seed's choice. `story`: the test
+# in which it shows. A header takes the sources that include it with it.
 if(POLICY CMP0174)
   cmake_policy(SET CMP0174 NEW) # BY "" is a text like any other
 endif()
 function(outboxd_mutation name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "BREAKS;IN;FILE;REPLACE;BY" "RECOMPILE")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "IN;FILE;REPLACE;BY" "BREAKS;RECOMPILE")
+  list(JOIN arg_BREAKS "," invariants)
   set(folder ${CMAKE_CURRENT_BINARY_DIR}/mutations/${name})
   set(original ${PROJECT_SOURCE_DIR}/${arg_FILE})
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${original})
@@ -48,6 +50,6 @@ function(outboxd_mutation name)
   set_target_properties(mutation_${name} PROPERTIES CXX_CLANG_TIDY "" EXPORT_COMPILE_COMMANDS OFF)
   add_test(NAME mutation.${name}
            COMMAND ${CMAKE_COMMAND} -DSIMULATION=$<TARGET_FILE:mutation_${name}>
-                   -DINVARIANT=${arg_BREAKS} -DSTORY=${arg_IN} -P ${CMAKE_CURRENT_SOURCE_DIR}/caught.cmake)
+                   -DINVARIANTS=${invariants} -DSTORY=${arg_IN} -P ${CMAKE_CURRENT_SOURCE_DIR}/caught.cmake)
   set_tests_properties(mutation.${name} PROPERTIES LABELS unit TIMEOUT 300)
 endfunction()
