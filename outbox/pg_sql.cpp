@@ -238,7 +238,7 @@ RETURNING m.id, m.message_id)";
 // of the failed ones a thousand.
 constexpr std::string_view measure_sql = R"(
 WITH pending AS (
-  SELECT count(*) AS rows, max(p.id) AS last
+  SELECT count(*) AS rows, min(p.id) AS first, max(p.id) AS last
     FROM (SELECT found.id
             FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
            CROSS JOIN LATERAL (SELECT m.id FROM "outbox".messages AS m
@@ -263,9 +263,10 @@ WITH pending AS (
     (SELECT min(CASE WHEN first.sent_at IS NULL THEN greatest(first.created_at, first.not_before)
                      ELSE coalesce(first.failing_since, first.due_at, first.created_at) END)
        FROM (SELECT m.created_at, m.not_before, m.sent_at, m.failing_since, m.due_at
-               FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
+               FROM pending, unnest($2::bigint[], $3::bigint[]) AS range (first, last)
               CROSS JOIN LATERAL (SELECT p.* FROM "outbox".messages AS p
-                                   WHERE p.status = 'pending' AND p.id BETWEEN range.first AND range.last
+                                   WHERE p.status = 'pending' AND p.id >= pending.first
+                                     AND p.id BETWEEN range.first AND range.last
                                    ORDER BY p.id LIMIT 100) AS m
               LIMIT 100) AS first),
     (SELECT m.due_at FROM "outbox".messages AS m
