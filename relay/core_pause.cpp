@@ -40,7 +40,7 @@ void core::pauses_loaded(const base::result<std::vector<outbox::pause_in_force>>
                          time_point now) {
   pauses_out_ = false;
   if (told.has_error()) return store_failed(told.error(), now);
-  store_worked();
+  // Not store_worked(): what is wrong may be wrong with the messages alone.
   if (!leading() || draining_) return;
   pauses_seen_at_ = pauses_asked_at_;
   for (pause_event& e : pauses_.update(*told, now)) obey(e, now);

@@ -71,6 +71,10 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   }
   template <typename T>
   void note_store(const base::result<T>& r);
+  // That the pauses can be read says nothing of the messages.
+  void note_store(const base::result<std::vector<outbox::pause_in_force>>& r) {
+    if (r.has_error()) note_store<std::vector<outbox::pause_in_force>>(r);
+  }
 
   void on_read(base::result<outbox::read_answer> r);
   void on_bodies(base::result<std::vector<outbox::loaded_body>> r) {
