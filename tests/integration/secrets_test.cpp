@@ -148,7 +148,8 @@ TEST_F(secrets, are_shown_nowhere_while_no_server_takes_them) {
 
 TEST_F(secrets, are_shown_nowhere_while_everything_works) {
   const environment env{{"OUTBOX_DATABASE_URL_FILE", file_with("right.db", db.url())},
-                        {"OUTBOX_AMQP_URL", amqp_url}};
+                        {"OUTBOX_AMQP_URL", amqp_url},
+                        {"OUTBOX_ADMIN_TOKEN", "verysecret"}};
   sidecar relay("", amqp_url, at_debug(env));
   relay.await_ready();
   db.run("INSERT INTO \"outbox\".messages (routing_key, payload) VALUES ('nowhere', 'verysecret')");
@@ -164,9 +165,8 @@ TEST_F(secrets, are_shown_nowhere_while_everything_works) {
 
 TEST_F(secrets, are_shown_nowhere_when_the_settings_are_refused) {
   const std::vector<environment> refused{
-      {{"OUTBOX_ADMIN_TOKEN", "verysecret"}},
-      {{"OUTBOX_ADMIN_TOKEN_FILE", file_with("token", "verysecret")}},
-      {{"OUTBOX_ADMIN_LISTEN", "0.0.0.0:9655"}, {"OUTBOX_ADMIN_TOKEN", "verysecret"}},
+      {{"OUTBOX_ADMIN_TOKEN", "verysecret"}, {"OUTBOX_ADMIN_TOKEN_FILE", "/none"}},
+      {{"OUTBOX_ADMIN_TOKEN", "verysecret"}, {"OUTBOX_BATCH_SIZE", "0"}},
       {{"OUTBOX_AMQP_URL", "amqp://u:verysecret@host:port"}},
       {{"OUTBOX_AMQP_URL", "amqp://u:very#verysecret@host"}},
       {{"OUTBOX_AMQP_URL", "amqp://u:a/verysecret@host?x=y"}},
