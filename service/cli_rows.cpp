@@ -13,6 +13,13 @@ std::string is_point_in_time(const std::string& text) {
   return "write " + std::string(point_in_time_forms);
 }
 
+template <typename Command>
+void add_pace(CLI::App& verb, Command& c, const std::string& usual) {
+  verb.add_option("--rate", c.rate, "Rows a second, 0 for no limit [" + usual + "]")
+      ->check(CLI::NonNegativeNumber);
+  verb.add_flag("--dry-run", c.dry_run, "Only say how many rows it would be");
+}
+
 void add_replay(CLI::App& app, row_verbs& into) {
   auto* verb = app.add_subcommand("replay", "Send rows again that were sent before");
   auto& c = into.replay;
@@ -28,9 +35,7 @@ void add_replay(CLI::App& app, row_verbs& into) {
   verb->add_option("--type", c.which.type, "Only rows of this type");
   verb->add_option("--id", c.which.id, "Only this row");
   verb->add_flag("--all", c.all, "Every sent row; wanted when there is no filter");
-  verb->add_option("--rate", c.rate, "Rows a second, 0 for no limit [1000]")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--dry-run", c.dry_run, "Only say how many rows it would be");
+  add_pace(*verb, c, "1000");
 }
 
 void add_purge(CLI::App& app, row_verbs& into) {
@@ -42,9 +47,7 @@ void add_purge(CLI::App& app, row_verbs& into) {
   verb->add_option("--dead-older-than", into.dead_older_than,
                    "Rows given up so long ago; under OUTBOX_ON_DEAD=block those without a key")
       ->check(is_duration);
-  verb->add_option("--rate", c.rate, "Rows a second, 0 for no limit [10000]")
-      ->check(CLI::NonNegativeNumber);
-  verb->add_flag("--dry-run", c.dry_run, "Only say how many rows it would be");
+  add_pace(*verb, c, "10000");
 }
 
 bool filters(const outbox::sent_row_filter& which) {

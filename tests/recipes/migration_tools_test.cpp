@@ -144,9 +144,5 @@ TEST(migration_tools, rails) {
   schema.expect_gone();
 }
 
-TEST(migration_tools, ef) {
-  GTEST_SKIP() << "needs .NET, which no test here uses: what is printed is applied by psql only";
-}
-
 }  // namespace
 }  // namespace outboxd::tests

@@ -82,9 +82,5 @@ TEST(writing, go) {
   writes({{program}});
 }
 
-TEST(writing, dotnet) {
-  GTEST_SKIP() << "needs .NET, which no test here uses: this snippet was never run";
-}
-
 }  // namespace
 }  // namespace outboxd::tests
