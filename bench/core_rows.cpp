@@ -308,6 +308,7 @@ class driver_world final : public outbox::store,
     in_flight.push_back(m.ref);
     if (in_flight.size() == 1) confirm_later(lane);
   }
+  void renew(relay::lane_id) override {}
   void stop(std::chrono::milliseconds, std::function<void()>) override {}
 
   void confirm_later(relay::lane_id lane) {

@@ -39,7 +39,8 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       keys_(opts.pipelined),
       destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 4, random_),
       window_(lanes, opts.max_in_flight, opts.pipelined),
-      wake_(opts.notify, opts.poll_interval) {}
+      wake_(opts.notify, opts.poll_interval),
+      renewals_(lanes + 1) {}
 
 // ---- the lead ----
 
@@ -297,6 +298,7 @@ void core::poll_publish(time_point now, std::vector<action>& todo) {
 void core::poll(time_point now, std::vector<action>& todo) {
   if (store_retry_at_ && *store_retry_at_ <= now) store_retry_at_.reset();
   poll_holds(now, todo);
+  poll_renewals(now, todo);
   poll_publish(now, todo);
   poll_quarantine(now, todo);
   poll_write(now, todo);
@@ -326,6 +328,7 @@ std::optional<time_point> core::next_poll() const {
   if (!acked_.empty() && settling_.empty() && !store_retry_at_) sooner(settle_at_);
   if (leading() && !draining_ && !pauses_.everything()) sooner(destinations_.next_probe());
   sooner(next_look_at_pauses());
+  sooner(renewals_.next());
   if (quarantine_since_ && window_.some_lane_open()) {
     // Once it is over, every event is an occasion to look.
     if (!window_.without_quarantine()) sooner(*quarantine_since_ + quarantine_patience);

@@ -26,6 +26,7 @@
 #include "relay/key_order.hpp"
 #include "relay/options.hpp"
 #include "relay/pauses.hpp"
+#include "relay/renewals.hpp"
 #include "relay/row_table.hpp"
 #include "relay/skipped.hpp"
 #include "relay/window.hpp"
@@ -58,6 +59,9 @@ struct do_decide {
 struct do_want_quarantine {
   bool wanted;
 };
+struct do_renew {
+  lane_id lane;  // counts as closed from now on
+};
 struct do_tell {
   hold_event what;
 };
@@ -67,8 +71,8 @@ struct do_tell_pause {
 struct do_try_wake_lock {};
 struct do_release_wake_lock {};
 using action = std::variant<do_read, do_load_bodies, do_load_failed, do_load_pauses, do_publish,
-                            do_settle, do_decide, do_want_quarantine, do_tell, do_tell_pause,
-                            do_try_wake_lock, do_release_wake_lock>;
+                            do_settle, do_decide, do_want_quarantine, do_renew, do_tell,
+                            do_tell_pause, do_try_wake_lock, do_release_wake_lock>;
 
 // Says what became of a row for good, for metrics and logs.
 struct died {
@@ -99,7 +103,10 @@ class core {
   std::vector<died> decided(const base::result<std::vector<outbox::row_ref>>& changed,
                             time_point now);
 
-  void lane_opened(lane_id lane) { window_.lane_opened(lane); }
+  void lane_opened(lane_id lane) {
+    window_.lane_opened(lane);
+    renewals_.opened(lane);
+  }
   // Before the outcomes of what was in flight there.
   void lane_closed(lane_id lane, doubt why, time_point now);
   void lane_blocked(lane_id lane, bool blocked) { window_.lane_blocked(lane, blocked); }
@@ -213,6 +220,7 @@ class core {
   void poll_bodies(std::vector<action>& todo);
   void poll_publish(time_point now, std::vector<action>& todo);
   void poll_quarantine(time_point now, std::vector<action>& todo);
+  void poll_renewals(time_point now, std::vector<action>& todo);
   bool may_settle(time_point now) const;
   void poll_write(time_point now, std::vector<action>& todo);
   std::optional<outbox::scan> what_to_walk(time_point now);
@@ -285,6 +293,7 @@ class core {
   bool quarantine_wanted_ = false;
   std::optional<time_point> quarantine_since_;   // wanted, and not open
   std::optional<time_point> quarantine_unused_;  // wanted, and not needed
+  renewals renewals_;
   std::uint64_t confirmed_ = 0;
   std::optional<time_point> confirmed_at_;  // the last one
 

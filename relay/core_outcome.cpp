@@ -55,6 +55,7 @@ verdict core::landed(row& r, const outcome& o, time_point now) {
     confirmed(r, now);
     return verdict::confirmed;
   }
+  if (o.what == verdict::nacked) renewals_.nacked(r.lane, r.apart, now);
   window_.landed(r);
   if (!leading() || (o.what == verdict::unknown && draining_)) {
     // The table still has it: whoever leads next will send it.
@@ -79,6 +80,7 @@ verdict core::landed(row& r, const outcome& o, time_point now) {
 void core::confirmed(row& r, time_point now) {
   ++confirmed_;
   confirmed_at_ = now;
+  if (r.apart) renewals_.confirmed_apart(now);
   const std::size_t held = destinations_.held();
   const std::vector<row*> waited = destinations_.succeeded(r);
   const bool lifted = destinations_.held() < held;
@@ -97,6 +99,20 @@ void core::confirmed(row& r, time_point now) {
   if (lifted) {
     skipped_.look_again();
     round_pause_ = {};
+  }
+}
+
+// Before anything is published: what is released by a confirm must not meet the channel that
+// refused it.
+void core::poll_renewals(time_point now, std::vector<action>& todo) {
+  if (!renewals_.any()) return;
+  for (lane_id lane = 0; lane < window_.lanes(); ++lane) {
+    const bool wanted = renewals_.wanted(lane, now) && leading() && !draining_;
+    window_.spare(lane, wanted);
+    if (!wanted || !window_.idle(lane)) continue;
+    window_.lane_closed(lane);
+    renewals_.begun(lane, now);
+    todo.emplace_back(do_renew{lane});
   }
 }
 

@@ -66,6 +66,11 @@ class publisher {
   // alive and unchanged until its outcome.
   virtual void publish(lane_id lane, const outbox::message& row) = 0;
 
+  // Opens the lane's channel anew, so that the broker forgets what it had in mind for this one.
+  // Precondition: the lane is open, not blocked, and nothing is unconfirmed on it. It counts as
+  // closed from this call on, without an event, until lane_opened.
+  virtual void renew(lane_id lane) = 0;
+
   // Closes gracefully within `limit`, then by reset; what is unconfirmed by then becomes `unknown`.
   // Idempotent, legal before start().
   virtual void stop(std::chrono::milliseconds limit, std::function<void()> done) = 0;

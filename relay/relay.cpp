@@ -103,6 +103,8 @@ void relay::impl::obey(action& a) {
   } else if (auto* quarantine = std::get_if<do_want_quarantine>(&a)) {
     if (!quarantine->wanted) lanes_.back().was_open = false;  // it is not lost, but given up
     broker_.want_quarantine(quarantine->wanted);
+  } else if (auto* anew = std::get_if<do_renew>(&a)) {
+    renew(anew->lane);
   } else if (auto* tell = std::get_if<do_tell>(&a)) {
     note_hold(tell->what);
   } else if (auto* tell_pause = std::get_if<do_tell_pause>(&a)) {

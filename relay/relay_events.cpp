@@ -88,6 +88,14 @@ void relay::impl::lane_closed(lane_id lane, doubt why, int code, const std::stri
   pump();
 }
 
+void relay::impl::renew(lane_id lane) {
+  const std::string why = "opens its channel anew, because it has nacked";
+  log_.info("amqp.channel_renewed", {{"lane", lane}});
+  lanes_.at(lane).shown = {.open = false, .blocked = false, .detail = why};
+  lanes_.at(lane).was_open = false;  // the connection is not lost, and so not made again
+  broker_.renew(lane);
+}
+
 void relay::impl::lane_blocked(lane_id lane, bool blocked, const std::string& reason) {
   lane_info& l = lanes_.at(lane);
   count_blocked_time(l, clock_now());

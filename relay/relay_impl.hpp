@@ -96,6 +96,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void obey(action& a);
   void after_writing(void (*what)(impl&));
   void try_wake_lock();
+  void renew(lane_id lane);
   void stand_by();
   void keep_house();
   void purge_if_due();

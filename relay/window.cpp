@@ -26,8 +26,9 @@ window::window(std::size_t lanes, std::size_t max_in_flight, bool bound_keys)
     : lanes_(lanes + 1), max_in_flight_(max_in_flight), bound_keys_(bound_keys) {}
 
 void window::lane_opened(lane_id lane) {
-  lanes_.at(lane).open = true;
-  lanes_.at(lane).blocked = false;
+  lane_state& l = lanes_.at(lane);
+  l.open = true;
+  l.blocked = l.spared = false;
 }
 
 void window::lane_closed(lane_id lane) {
@@ -36,6 +37,15 @@ void window::lane_closed(lane_id lane) {
 
 void window::lane_blocked(lane_id lane, bool blocked) {
   lanes_.at(lane).blocked = blocked;
+}
+
+void window::spare(lane_id lane, bool spared) {
+  lanes_.at(lane).spared = spared;
+}
+
+bool window::idle(lane_id lane) const {
+  const lane_state& l = lanes_.at(lane);
+  return l.open && !l.blocked && l.in_flight == 0;
 }
 
 bool window::some_lane_open() const {
@@ -151,7 +161,7 @@ row* window::first_failed(const lane_state& lane) {
 
 row* window::candidate(lane_id id) {
   lane_state& lane = lanes_[id];
-  if (!lane.open || lane.blocked || lane.alone) return nullptr;
+  if (!lane.open || lane.blocked || lane.spared || lane.alone) return nullptr;
   if (id == quarantine()) return first_failed(lane);
   if (takes_failed(id) && !(suspects_.empty() && failed_.empty())) {
     row* r = first_failed(lane);

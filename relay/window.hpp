@@ -22,6 +22,10 @@ class window {
   void lane_opened(lane_id lane);
   void lane_closed(lane_id lane);
   void lane_blocked(lane_id lane, bool blocked);
+  // It takes no row until it is spared no more, or opened again.
+  void spare(lane_id lane, bool spared);
+  // It could take rows, and none is in flight there.
+  bool idle(lane_id lane) const;
 
   // The row may be published from now on (state ready), or no longer.
   void add(row& r);
@@ -35,6 +39,7 @@ class window {
   void landed(row& r);
 
   std::size_t in_flight() const { return in_flight_; }
+  std::size_t lanes() const { return lanes_.size(); }  // with the quarantine
   // Nothing is in flight or could be.
   bool empty() const { return in_flight_ == 0 && ready_ == 0; }
   // Some row is to go over the quarantine, or is there.
@@ -49,6 +54,7 @@ class window {
   struct lane_state {
     bool open = false;
     bool blocked = false;
+    bool spared = false;
     bool alone = false;  // what is in flight is a suspect
     std::size_t in_flight = 0;
     row_line bound;  // rows with a key that hashes to this lane

@@ -64,10 +64,8 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     });
   }
 
-  void publish(lane_id id, const outbox::message& row) {
-    assert(id < lanes_.size() || (id == lanes_.size() && quarantine_));
-    (id < lanes_.size() ? lanes_[id] : quarantine_)->publish(row);
-  }
+  void publish(lane_id id, const outbox::message& row) { at(id).publish(row); }
+  void renew(lane_id id) { at(id).renew(); }
 
   void stop(std::chrono::milliseconds limit, std::function<void()> done) {
     stopping_ = true;
@@ -101,6 +99,11 @@ class amqp_publisher::impl : public std::enable_shared_from_this<impl> {
     std::function<void()> done;
     asio::steady_timer overdue;
   };
+
+  lane& at(lane_id id) {
+    assert(id < lanes_.size() || (id == lanes_.size() && quarantine_));
+    return id < lanes_.size() ? *lanes_[id] : *quarantine_;
+  }
 
   void make_lanes() {
     for (lane_id id = 0; id < opts_.lanes; ++id)
@@ -175,6 +178,10 @@ void amqp_publisher::want_quarantine(bool wanted) {
 
 void amqp_publisher::publish(lane_id lane, const outbox::message& row) {
   impl_->publish(lane, row);
+}
+
+void amqp_publisher::renew(lane_id lane) {
+  impl_->renew(lane);
 }
 
 void amqp_publisher::stop(std::chrono::milliseconds limit, std::function<void()> done) {

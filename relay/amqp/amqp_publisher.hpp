@@ -44,6 +44,7 @@ class amqp_publisher final : public publisher {
   void abandon(const std::string& why) override;
   void want_quarantine(bool wanted) override;
   void publish(lane_id lane, const outbox::message& row) override;
+  void renew(lane_id lane) override;
   void stop(std::chrono::milliseconds limit, std::function<void()> done) override;
 
  private:

@@ -208,6 +208,12 @@ void connection::reopen() {
   });
 }
 
+void connection::renew() {
+  arm_deadline(node_.connection_timeout);
+  session_.renew(todo_);
+  obey();
+}
+
 void connection::reopen_now() {
   arm_deadline(node_.connection_timeout);
   session_.reopen(todo_);

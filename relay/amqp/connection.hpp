@@ -75,6 +75,8 @@ class connection : public std::enable_shared_from_this<connection> {
   std::size_t buffered() const { return out_.size() + writing_.size() - written_; }
   std::uint32_t frame_max() const { return session_.frame_max(); }
   void declare(std::string_view exchange);
+  // The confirm channel is closed and opened again: opened() says when.
+  void renew();
 
   // Gracefully within the limit, without one at once; by reset when it is over.
   void close(std::chrono::milliseconds limit);
@@ -99,6 +101,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void act(send_connection_close&);
   void act(send_connection_close_ok&);
   void act(send_channel_open&);
+  void act(send_channel_close&);
   void act(send_channel_close_ok&);
   void act(send_channel_flow_ok&);
   void act(send_confirm_select&);

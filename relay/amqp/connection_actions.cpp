@@ -38,6 +38,10 @@ void connection::act(send_channel_open& a) {
   append_channel_open(out_, a.channel);
 }
 
+void connection::act(send_channel_close& a) {
+  append_channel_close(out_, a.channel, a.code, a.text);
+}
+
 void connection::act(send_channel_close_ok& a) {
   append_channel_close_ok(out_, a.channel);
   decoder_.close_channel(a.channel);

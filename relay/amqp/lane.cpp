@@ -67,6 +67,12 @@ void lane::publish(const outbox::message& row) {
   follow(std::move(steps));
 }
 
+void lane::renew() {
+  assert(open_ && !blocked_ && ready_.empty() && !oldest());
+  open_ = channel_open_ = false;
+  link_->current()->renew();
+}
+
 void lane::follow(topology::steps steps) {
   for (const std::string& exchange : steps.declare) link_->current()->declare(exchange);
   ready_.insert(ready_.end(), steps.publish.begin(), steps.publish.end());

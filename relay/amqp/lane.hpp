@@ -39,6 +39,7 @@ class lane final : public connection_events, public std::enable_shared_from_this
 
   void start(publisher_events& events);
   void publish(const outbox::message& row);
+  void renew();
   void stop(std::chrono::milliseconds limit, std::function<void()> done);
   // The lane is closed now, for the owner; the connection closes gracefully within `limit`. After
   // that it raises no event.

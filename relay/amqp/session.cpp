@@ -103,6 +103,12 @@ void session::reopen(actions& out) {
   open_confirm_channel(out);
 }
 
+void session::renew(actions& out) {
+  if (!can_publish() || blocked_) return;
+  confirm_ = channel_state::closing;
+  out.push_back(send_channel_close{confirm_channel, 200, "opened anew"});
+}
+
 void session::close(actions& out) {
   if (over() || state_ == state::closing) return;
   if (state_ != state::running) return end(false, 0, "stopped", out);
@@ -245,8 +251,9 @@ void session::on(const channel_close& close, actions& out) {
   if (!in_order(state_ == state::running && channel != channel_state::closed, "channel.close", out))
     return;
   if (!may_answer(out)) return;
-  channel = channel_state::closed;
   out.push_back(send_channel_close_ok{close.channel});
+  if (channel == channel_state::closing) return;  // both at once: it will answer ours as well
+  channel = channel_state::closed;
   if (close.channel == confirm_channel) {
     out.push_back(confirm_channel_lost{close.code, close.text});
     set_blocked(blocked_, false, {}, out);  // channel.flow ends with its channel
@@ -257,8 +264,12 @@ void session::on(const channel_close& close, actions& out) {
   }
 }
 
-void session::on(const channel_close_ok&, actions& out) {
-  in_order(false, "channel.close-ok", out);  // we never close a channel
+void session::on(const channel_close_ok& ok, actions& out) {
+  if (state_ == state::closing) return;
+  const bool expected = ok.channel == confirm_channel && confirm_ == channel_state::closing;
+  if (!in_order(expected, "channel.close-ok", out)) return;
+  open_confirm_channel(out);
+  set_blocked(blocked_, false, {}, out);  // channel.flow ends with its channel
 }
 
 void session::on(const amqp::heartbeat&, actions&) {}

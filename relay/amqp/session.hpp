@@ -42,6 +42,11 @@ struct send_connection_close_ok {};
 struct send_channel_open {
   channel_id channel;
 };
+struct send_channel_close {
+  channel_id channel;
+  int code;
+  std::string text;
+};
 struct send_channel_close_ok {
   channel_id channel;
 };
@@ -80,13 +85,12 @@ struct hang_up {
 };
 
 // Confirms, returns and answers to a passive declare are passed on as they came.
-using action =
-    std::variant<send_protocol_header, send_start_ok, send_tune_ok, send_connection_open,
-                 send_connection_close, send_connection_close_ok, send_channel_open,
-                 send_channel_close_ok, send_channel_flow_ok, send_confirm_select, send_heartbeat,
-                 confirm_channel_opened, confirm_channel_lost, control_channel_opened,
-                 control_channel_lost, publishing_blocked, publishing_unblocked, hang_up, basic_ack,
-                 basic_nack, basic_return, exchange_declare_ok>;
+using action = std::variant<
+    send_protocol_header, send_start_ok, send_tune_ok, send_connection_open, send_connection_close,
+    send_connection_close_ok, send_channel_open, send_channel_close, send_channel_close_ok,
+    send_channel_flow_ok, send_confirm_select, send_heartbeat, confirm_channel_opened,
+    confirm_channel_lost, control_channel_opened, control_channel_lost, publishing_blocked,
+    publishing_unblocked, hang_up, basic_ack, basic_nack, basic_return, exchange_declare_ok>;
 using actions = std::vector<action>;
 
 class session {
@@ -110,6 +114,8 @@ class session {
   void wrote();
   // Opens the confirm channel again after confirm_channel_lost.
   void reopen(actions& out);
+  // Closes the confirm channel, which is open and not blocked, and opens it again.
+  void renew(actions& out);
   // Close gracefully. While the server does not read, that is a reset: it would answer nothing.
   void close(actions& out);
 
@@ -125,7 +131,7 @@ class session {
 
  private:
   enum class state { idle, awaiting_start, awaiting_tune, awaiting_open, running, closing, over };
-  enum class channel_state { closed, opening, selecting, open };
+  enum class channel_state { closed, opening, selecting, open, closing };
 
   void on(const connection_start&, actions&);
   void on(const connection_secure&, actions&);

@@ -63,7 +63,16 @@ void step(fuzz::lane_model& lane, fuzz::input& in) {
     case 14:
       return lane.reopen();
     case 15:
-      return in.u8() % 8 == 0 ? lane.close() : lane.timed_out();
+      switch (in.u8() % 8) {
+        case 0:
+          return lane.close();
+        case 1:
+          return lane.renew();
+        case 2:
+          return lane.feed(wire::a_method(1, 20, 41));
+        default:
+          return lane.timed_out();
+      }
     case 16:
       return lane.feed(in.bytes(in.u8()));
     default: {

@@ -84,6 +84,14 @@ void lane_model::reopen() {
   obey();
 }
 
+void lane_model::renew() {
+  if (!channel_open_ || blocked_ || !open_tags_.empty() || topology_.waiting() > 0) return;
+  channel_open_ = false;
+  confirms_ = {};
+  session_.renew(todo_);
+  obey();
+}
+
 void lane_model::finish() {
   session_.disconnected("the end", todo_);
   obey();
@@ -128,6 +136,9 @@ void lane_model::act(const send_connection_close_ok&) {
 void lane_model::act(const send_channel_open& a) {
   decoder_.open_channel(a.channel);
   append_channel_open(out_, a.channel);
+}
+void lane_model::act(const send_channel_close& a) {
+  append_channel_close(out_, a.channel, a.code, a.text);
 }
 void lane_model::act(const send_channel_close_ok& a) {
   append_channel_close_ok(out_, a.channel);

@@ -27,6 +27,7 @@ class lane_model {
   void close();
   void timed_out();
   void reopen();
+  void renew();
 
   bool over() const { return session_.over(); }
   // The connection is gone; every row has its outcome now.
@@ -48,6 +49,7 @@ class lane_model {
   void act(const relay::amqp::send_connection_close&);
   void act(const relay::amqp::send_connection_close_ok&);
   void act(const relay::amqp::send_channel_open&);
+  void act(const relay::amqp::send_channel_close&);
   void act(const relay::amqp::send_channel_close_ok&);
   void act(const relay::amqp::send_channel_flow_ok&);
   void act(const relay::amqp::send_confirm_select&);

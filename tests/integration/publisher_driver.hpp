@@ -72,6 +72,10 @@ class publisher_driver final : public relay::publisher_events {
     m.created_at = std::chrono::system_clock::now();
     return m;
   }
+  void renew(relay::lane_id lane = 0) {
+    open_.erase(lane);
+    publisher_->renew(lane);
+  }
   std::int64_t publish(const outbox::message& m, relay::lane_id lane = 0) {
     in_publish_ = true;
     publisher_->publish(lane, m);

@@ -43,6 +43,49 @@ TEST(a_lost_channel, is_open_again_after_one_round_trip) {
   EXPECT_EQ(broker.connections(), 1);
 }
 
+TEST(a_channel_that_is_renewed, begins_with_tag_1_on_the_same_connection) {
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    b.take_publishes(1);
+    b.nack(1);
+    b.read_until(method::channel_close);
+    b.send(std::string("\x01\x00\x01\x00\x00\x00\x04\x00\x14\x00\x29\xCE", 12));
+    b.open_confirm_channel();
+    b.take_publishes(1);
+    b.ack(1);
+    b.wait_for_the_end();
+  });
+  publisher_driver p(broker.url());
+  ASSERT_TRUE(p.start_and_open());
+  const auto refused = p.publish("", "q");
+  ASSERT_TRUE(p.settle()) << broker.complaints();
+  EXPECT_EQ(p.outcome_of(refused), "nacked");
+  p.renew();
+  ASSERT_TRUE(p.run_until([&] { return p.times_opened() == 2; })) << broker.complaints();
+  const auto taken = p.publish("", "q");
+  ASSERT_TRUE(p.settle()) << broker.complaints();
+  EXPECT_EQ(p.outcome_of(taken), "confirmed");
+  EXPECT_EQ(broker.connections(), 1);
+}
+
+TEST(a_channel_that_is_renewed, and_not_answered_costs_the_connection) {
+  scripted_broker broker([](broker_side& b) {
+    b.handshake();
+    if (b.number() > 0) {
+      b.take_publishes(1);
+      b.ack(1);
+    }
+    b.wait_for_the_end();
+  });
+  publisher_driver p(broker.url("connection_timeout=2000"));
+  ASSERT_TRUE(p.start_and_open());
+  p.renew();
+  ASSERT_TRUE(p.run_until([&] { return p.times_opened() == 2; })) << broker.complaints();
+  const auto row = p.publish("", "q");
+  ASSERT_TRUE(p.settle()) << broker.complaints();
+  EXPECT_EQ(p.outcome_of(row), "confirmed");
+}
+
 TEST(a_lost_channel, that_dies_again_and_again_is_no_loop) {
   scripted_broker broker([](broker_side& b) {
     b.handshake();

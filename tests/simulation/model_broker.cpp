@@ -44,6 +44,8 @@ void model_broker::leave(connection_id id, goodbye how) {
 void model_broker::reopen_channel(connection_id id) {
   connection& c = connections_.at(id);
   c.channel_open = true;
+  c.known.clear();
+  c.stubborn.clear();
   c.next = 1;
   c.unconfirmed.clear();
   for (auto& [d, rows] : withheld_)
@@ -158,6 +160,14 @@ void model_broker::route(connection_id id, connection& c, tag t, const outbox::m
       checker_.dropped(m.ref);
     }
     return decide(id, t, word::ack);
+  }
+  // A quorum queue that was just losing its leader when the channel met it.
+  const bool first = c.known.insert(d).second;
+  const bool ill = ails_it == trouble::silent || ails_it == trouble::full;
+  if (first && ill && luck_.per_cent(50)) c.stubborn.insert(d);
+  if (c.stubborn.contains(d)) {
+    checker_.refused(m.ref);
+    return decide(id, t, word::nack);
   }
   if (deaf_.contains({id, d})) return;
   if (ails_it == trouble::silent) {

@@ -85,6 +85,8 @@ class model_broker {
     std::map<tag, word> unconfirmed;
     std::deque<frame> answers;
     bool channel_open = true;
+    std::set<destination> known;     // the channel has published there
+    std::set<destination> stubborn;  // and is refused there, whatever becomes of the queue
     bool client_left = false;
     bool published = false;  // only then it hears of an alarm
     bool told_blocked = false;

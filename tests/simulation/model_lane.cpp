@@ -38,6 +38,12 @@ void model_lane::publish(const outbox::message& row) {
   follow(std::move(steps));
 }
 
+void model_lane::renew() {
+  require(open_ && !blocked_ && in_flight_.empty(), invariant::lanes_respected,
+          "lane " + std::to_string(id_) + " is opened anew with rows in flight");
+  open_ = channel_open_ = false;
+}
+
 void model_lane::follow(topology::steps steps) {
   for (const std::string& exchange : steps.declare) broker_.declare(*connection_, exchange);
   for (const outbox::message* row : steps.publish) {

@@ -29,6 +29,7 @@ class model_lane {
 
   void connect(relay::publisher_events& events);
   void publish(const outbox::message& row);
+  void renew();
   // Frames arrive, or the confirm timeout passes.
   void step(relay::publisher_events& events);
   // The connection is lost; the broker may have noticed or not.

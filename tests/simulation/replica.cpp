@@ -136,6 +136,9 @@ void replica::obey(relay::action& a) {
     publish(*p->what);
   } else if (auto* quarantine = std::get_if<relay::do_want_quarantine>(&a)) {
     wants_quarantine_ = quarantine->wanted;
+  } else if (auto* anew = std::get_if<relay::do_renew>(&a)) {
+    trace(w_.time, "epoch", epoch_, "opens anew the channel of lane", anew->lane);
+    lanes_.at(anew->lane).renew();
   } else if (std::holds_alternative<relay::do_try_wake_lock>(a)) {
     asked_for_wake_lock_ = true;
   } else if (std::holds_alternative<relay::do_release_wake_lock>(a)) {

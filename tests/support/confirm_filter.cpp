@@ -17,7 +17,11 @@ class confirm_filter::conversation final : public amqp_proxy::conversation {
     if (f.method == amqp_method::channel_open) channels_[f.channel] = {};
     if (f.method != amqp_method::basic_publish) return;
     channel& c = channels_[f.channel];
-    c.open[c.next++] = owner_.swallows(routing_key_of(f));
+    const auto key = routing_key_of(f);
+    const bool refused = owner_.refuses(key, c.stubborn);
+    c.open[c.next++] = refused                ? fate::refused
+                       : owner_.swallows(key) ? fate::swallowed
+                                              : fate::passed;
   }
 
   void to_client(const amqp_frame& f, std::string& out) override {
@@ -33,17 +37,20 @@ class confirm_filter::conversation final : public amqp_proxy::conversation {
     std::string out;
     for (const auto& one : std::exchange(swallowed_, {})) out += one;
     for (auto& [number, c] : channels_) {
-      for (auto& [tag, swallow] : c.open) swallow = false;
+      for (auto& [tag, what] : c.open)
+        if (what == fate::swallowed) what = fate::passed;
     }
     return out;
   }
 
  private:
-  using tags = std::map<std::uint64_t, bool>;  // whether its confirm is to be swallowed
+  enum class fate { passed, swallowed, refused };  // of its confirm
+  using tags = std::map<std::uint64_t, fate>;
 
   struct channel {
     std::uint64_t next = 1;
     tags open = {};
+    bool stubborn = false;
   };
 
   void settle(const amqp_frame& f, std::string& out) {
@@ -53,8 +60,9 @@ class confirm_filter::conversation final : public amqp_proxy::conversation {
     const auto first = multiple ? open.begin() : open.find(tag);
     const auto last = multiple ? open.upper_bound(tag) : first == open.end() ? first : next(first);
     for (auto at = first; at != last; at = open.erase(at)) {
-      const std::string one = confirm_frame(f.channel, f.method, at->first);
-      if (at->second) {
+      const auto method = at->second == fate::refused ? amqp_method::basic_nack : f.method;
+      const std::string one = confirm_frame(f.channel, method, at->first);
+      if (at->second == fate::swallowed) {
         swallowed_.push_back(one);
       } else {
         out += one;
@@ -76,6 +84,24 @@ bool confirm_filter::swallows(std::string_view routing_key) {
   if (routing_key_.empty() || routing_key != routing_key_) return false;
   ++swallowed_;
   return true;
+}
+
+bool confirm_filter::refuses(std::string_view routing_key, bool& stubborn) {
+  const std::lock_guard lock(mutex_);
+  if (refused_key_.empty() || routing_key != refused_key_) return false;
+  stubborn = stubborn || refusing_;
+  return stubborn;
+}
+
+void confirm_filter::refuse(const std::string& routing_key) {
+  const std::lock_guard lock(mutex_);
+  refused_key_ = routing_key;
+  refusing_ = true;
+}
+
+void confirm_filter::relent() {
+  const std::lock_guard lock(mutex_);
+  refusing_ = false;
 }
 
 void confirm_filter::swallow(const std::string& routing_key) {

@@ -100,6 +100,13 @@ int rabbitmq_cluster::leader_of(const std::string& queue, int asked) const {
   return -1;
 }
 
+void rabbitmq_cluster::pretend_leader(const std::string& queue, int asked, int node) const {
+  eval(asked, "rabbit_misc:execute_mnesia_transaction(fun() -> rabbit_amqqueue:update(" +
+                  record_of(queue) +
+                  ", fun(Q) -> {Name, _} = amqqueue:get_pid(Q), amqqueue:set_pid(Q, {Name, '" +
+                  name(node) + "'}) end) end).");
+}
+
 void rabbitmq_cluster::move_leader(const std::string& queue, int to) const {
   eval(to, "{ok, Q} = rabbit_amqqueue:lookup(" + record_of(queue) +
                "), {Name, _} = amqqueue:get_pid(Q),"

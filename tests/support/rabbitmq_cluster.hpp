@@ -33,6 +33,9 @@ class rabbitmq_cluster {
   bool has_member(const std::string& queue, int node) const;
   // The node that leads the queue, asked of a node that is up; -1: none does.
   int leader_of(const std::string& queue, int asked) const;
+  // Says so in the cluster's tables, whoever leads in fact: as in the moment after an election. The
+  // leader puts it right within 5 s.
+  void pretend_leader(const std::string& queue, int asked, int node) const;
   // Lets that node lead the queue.
   void move_leader(const std::string& queue, int to) const;
   // The same for all queues, as far as they can; not waited for.

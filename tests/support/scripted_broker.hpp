@@ -36,6 +36,7 @@ inline constexpr std::uint32_t connection_open = id(10, 40);
 inline constexpr std::uint32_t connection_close = id(10, 50);
 inline constexpr std::uint32_t connection_close_ok = id(10, 51);
 inline constexpr std::uint32_t channel_open = id(20, 10);
+inline constexpr std::uint32_t channel_close = id(20, 40);
 inline constexpr std::uint32_t channel_close_ok = id(20, 41);
 inline constexpr std::uint32_t exchange_declare = id(40, 10);
 inline constexpr std::uint32_t publish = id(60, 40);

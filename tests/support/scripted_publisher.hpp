@@ -22,6 +22,7 @@ class scripted_publisher final : public relay::publisher {
   struct lane_state {
     bool open = false;
     bool blocked = false;
+    int renewed = 0;
     std::vector<const outbox::message*> unconfirmed;  // oldest first
   };
   struct published {
@@ -53,6 +54,12 @@ class scripted_publisher final : public relay::publisher {
     assert(l.open && !l.blocked && row.body_loaded);
     l.unconfirmed.push_back(&row);
     all_.push_back({lane, row});
+  }
+  void renew(relay::lane_id lane) override {
+    lane_state& l = lanes_.at(lane);
+    assert(l.open && !l.blocked && l.unconfirmed.empty());
+    l.open = false;
+    ++l.renewed;
   }
   void stop(std::chrono::milliseconds, std::function<void()> done) override {
     stopping_.push_back(std::move(done));

@@ -31,6 +31,9 @@ inline std::string print(const send_connection_close_ok&) {
 inline std::string print(const send_channel_open& a) {
   return "send open " + std::to_string(a.channel);
 }
+inline std::string print(const send_channel_close& a) {
+  return "send close " + std::to_string(a.channel);
+}
 inline std::string print(const send_channel_close_ok& a) {
   return "send close-ok " + std::to_string(a.channel);
 }
@@ -124,6 +127,9 @@ class conversation {
   }
   std::string close() {
     return after([&](actions& out) { s_.close(out); });
+  }
+  std::string renew() {
+    return after([&](actions& out) { s_.renew(out); });
   }
   std::string reopen() {
     return after([&](actions& out) { s_.reopen(out); });

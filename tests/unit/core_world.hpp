@@ -127,6 +127,7 @@ class core_world : public testing::Test {
       core_.lane_closed(quarantine, doubt::connection_lost, now_);
     }
   }
+  void obey(do_renew& a) { core_.lane_opened(a.lane); }
   void obey(do_tell&) {}
   void obey(do_tell_pause&) {}
   void obey(do_try_wake_lock&) {

@@ -193,6 +193,26 @@ TEST_F(relay_test, a_channel_that_opens_again_is_no_new_connection) {
   EXPECT_EQ(metrics_.reconnects_, 1);
 }
 
+TEST_F(relay_test, a_channel_that_is_opened_anew_is_no_new_connection) {
+  lead();
+  broker_.open(broker_.quarantine());
+  insert();
+  ASSERT_TRUE(until([&] { return broker_.unconfirmed(0).size() == 1; }));
+  broker_.settle(0, {1}, verdict::nacked);
+  ASSERT_TRUE(until([&] { return store_.find(1)->status == row_status::deferred; }));
+  store_.advance(1min);
+  leadership_.notify();
+  ASSERT_TRUE(until([&] { return broker_.unconfirmed(broker_.quarantine()).size() == 1; }));
+  broker_.confirm_all(broker_.quarantine());
+  EXPECT_EQ(broker_.lane(0).renewed, 1);
+  EXPECT_FALSE(relay_.current().lanes.at(0).open);
+  insert();
+  EXPECT_TRUE(until([&] { return store_.count(row_status::sent) == 1; }));
+  broker_.open(0);
+  EXPECT_TRUE(until([&] { return broker_.unconfirmed(0).size() == 1; }));
+  EXPECT_EQ(metrics_.reconnects_, 0);
+}
+
 TEST_F(relay_test, rows_of_a_lane_that_closed_go_out_again_when_it_is_open_and_not_before) {
   lead();
   insert();

@@ -174,6 +174,51 @@ TEST(session, opens_the_confirm_channel_again_when_it_is_told_to) {
   EXPECT_TRUE(c.it().can_publish());
 }
 
+TEST(session, renews_the_confirm_channel) {
+  conversation c;
+  c.open();
+  EXPECT_EQ(c.renew(), "send close 1");
+  EXPECT_FALSE(c.it().can_publish());
+  EXPECT_EQ(c.renew(), "") << "only once";
+  EXPECT_EQ(c.received(exchange_declare_ok{2}), "declared") << "the other goes on";
+  EXPECT_EQ(c.received(channel_close_ok{1}), "send open 1, send select 1");
+  c.received(channel_open_ok{1});
+  EXPECT_EQ(c.received(confirm_select_ok{1}), "confirm channel opened");
+  EXPECT_TRUE(c.it().can_publish());
+}
+
+TEST(session, renews_the_confirm_channel_while_the_server_closes_it) {
+  conversation c;
+  c.open();
+  c.renew();
+  EXPECT_EQ(c.received(channel_close{1, 404, "NOT_FOUND", 60, 40}), "send close-ok 1");
+  EXPECT_EQ(c.received(channel_close_ok{1}), "send open 1, send select 1");
+}
+
+TEST(session, renews_nothing_that_is_not_open_or_not_read) {
+  conversation c;
+  c.connected();
+  EXPECT_EQ(c.renew(), "");
+  conversation blocked;
+  blocked.open();
+  blocked.received(connection_blocked{"low on memory"});
+  EXPECT_EQ(blocked.renew(), "");
+}
+
+TEST(session, takes_a_confirm_of_a_channel_that_it_is_closing_for_a_protocol_error) {
+  conversation c;
+  c.open();
+  c.renew();
+  EXPECT_EQ(c.received(basic_ack{1, 1, false}), "reset: 503 protocol error: unexpected basic.ack");
+}
+
+TEST(session, takes_a_close_ok_it_did_not_ask_for_for_a_protocol_error) {
+  conversation c;
+  c.open();
+  EXPECT_EQ(c.received(channel_close_ok{1}),
+            "reset: 503 protocol error: unexpected channel.close-ok");
+}
+
 TEST(session, opens_the_control_channel_again_at_once) {
   conversation c;
   c.open();
