@@ -176,9 +176,11 @@ void destinations::silent(row& r, const std::string& reason, time_point now) {
 
 void destinations::probe_lost(row& r, time_point now) {
   hold* h = r.where->current();
-  if (h == nullptr || h->probing != &r) return;
-  schedule(*h, now);
-  forget(r);
+  if (h != nullptr && h->probing == &r) {
+    schedule(*h, now);
+    forget(r);
+  }
+  r.probe = false;  // maybe of a hold that ended with an earlier lead
 }
 
 void destinations::suspect(row& r) {

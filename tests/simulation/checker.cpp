@@ -83,8 +83,8 @@ void checker::delivered(const row_ref& ref, bool then_nacked) {
   if (s.deliveries > 1 || !s.msg.ordering_key || s.where != fate_in_table::visible) return;
 
   std::set<std::int64_t>& before = delivered_ids_[queue_of(s)];
-  const bool takes_its_turn =
-      !s.scheduled && !s.out_of_turn && !s.dead && !(pipelined && s.refused_by_one);
+  const bool may_be_late = pipelined && (s.refused_by_one || s.told_failed);
+  const bool takes_its_turn = !s.scheduled && !s.out_of_turn && !s.dead && !may_be_late;
   require(!takes_its_turn || before.empty() || *before.rbegin() < ref.id,
           invariant::first_deliveries_in_order,
           describe(ref) + " comes after " +

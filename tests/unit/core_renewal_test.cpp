@@ -91,15 +91,7 @@ TEST_F(core_renewal,
 }
 
 TEST_F(core_renewal, what_is_returned_says_nothing_about_a_channel) {
-  lead();
-  hold("gone");
-  decide();
-  pass(10s);
-  outbox::message probe = to("gone", message(1));
-  probe.attempts = 1;
-  read({}, {probe});
-  while (take<do_read>()) read({});
-  published();
+  nack_one_and_ask_again();
   lands(1, verdict::returned, doubt::none, 312);
   EXPECT_THAT(renewed(), IsEmpty());
 }

@@ -30,6 +30,17 @@ TEST_F(destinations_test, only_one_probe_is_out_at_a_time) {
   EXPECT_THAT(probes(now + 1h), IsEmpty());
 }
 
+TEST_F(destinations_test, a_probe_of_a_lead_that_is_over_is_none_any_more) {
+  hold_one();
+  row& r = make(10);
+  ASSERT_TRUE(d.wait(r));
+  ASSERT_THAT(probes(at_probe()), ElementsAre(&r));
+  d.reset();
+  d.pause_exchange(exchange, now);
+  d.probe_lost(r, now);
+  EXPECT_FALSE(r.probe) << "it would go although its exchange is paused";
+}
+
 TEST_F(destinations_test, the_next_probe_is_a_different_row_and_waits_twice_as_long) {
   hold_one();
   row& first = make(10);
