@@ -100,8 +100,8 @@ TEST_F(cluster, each_node_may_stop_or_die) {
   expect_everything_delivered(0);
 }
 
-// RabbitMQ 3.10: its first publish to the queue is nacked, and so is every other, until that node is
-// back; not so those of a new channel.
+// RabbitMQ 3.10: its first publish to the queue is nacked, and so is every other, until that node
+// is back; not so those of a new channel.
 TEST_F(cluster, a_channel_that_asks_a_leader_that_is_gone_is_opened_anew) {
   brokers.move_leader("q", 0);
   brokers.stop(0);

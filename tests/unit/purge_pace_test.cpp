@@ -10,22 +10,22 @@ using time_point = purge_pace::time_point;
 
 constexpr auto statement = 5ms;
 
-// Full batches for ten seconds, while so many rows a second are confirmed; answers with how many
-// are purged a second.
-double purged_per_second(int confirmed_per_second) {
+// Full batches for ten seconds, while so many rows a second are confirmed, so many at once; answers
+// with how many are purged a second, once it is known how many come.
+double purged_per_second(int confirmed_per_second, int at_once = 1) {
   purge_pace pace;
   const time_point start{1h};
   time_point now = start;
   pace.ended(0, now);
   double confirmed = 0;
   std::int64_t purged = 0;
-  for (time_point next = start + 10ms; next < start + 10s;) {
+  for (time_point next = start + 10ms; next < start + 12s;) {
     const double meanwhile = std::chrono::duration<double>(next + statement - now).count();
-    for (confirmed += meanwhile * confirmed_per_second; confirmed >= 1; --confirmed)
-      pace.confirmed();
+    for (confirmed += meanwhile * confirmed_per_second; confirmed >= at_once; confirmed -= at_once)
+      for (int i = 0; i < at_once; ++i) pace.confirmed();
     pace.begin(next);
     now = next + statement;
-    purged += purge_pace::batch;
+    if (next >= start + 2s) purged += purge_pace::batch;
     next = pace.ended(purge_pace::batch, now);
   }
   return static_cast<double>(purged) / 10;
@@ -35,6 +35,13 @@ TEST(purge_pace, as_many_rows_go_as_come_and_some_more) {
   for (const int rate : {2'000, 5'000, 20'000, 50'000}) {
     EXPECT_GT(purged_per_second(rate), rate);
     EXPECT_LT(purged_per_second(rate), 1.4 * rate) << "no more than that: the marks want the lane";
+  }
+}
+
+TEST(purge_pace, confirms_that_come_thousands_at_once_are_not_taken_for_idleness) {
+  for (const int at_once : {500, 4'000}) {
+    EXPECT_GT(purged_per_second(10'000, at_once), 10'000);
+    EXPECT_LT(purged_per_second(10'000, at_once), 15'000);
   }
 }
 
