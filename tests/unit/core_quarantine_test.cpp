@@ -133,7 +133,11 @@ TEST_F(core_quarantine, pipelined_a_nack_stops_the_key_until_the_row_is_final) {
   pass(500ms);
   read({}, {failed_before(message(1, "k"))});
   ASSERT_THAT(published(), ElementsAre(1));
+  lands(5, verdict::confirmed);
   lands(1, verdict::confirmed);
+  ASSERT_TRUE(take<do_renew>()) << "the lane has nacked what was taken now";
+  core_.lane_opened(0);
+  poll();
   read_below({message(4, "k")});
   EXPECT_THAT(published(), ElementsAre(4));
 }
