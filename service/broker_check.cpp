@@ -66,6 +66,11 @@ class round_trip final : public amqp::connection_events {
     return {routed_.result.value_or(nothing_heard()), unroutable_.result.value_or(nothing_heard())};
   }
 
+  // The login (403), or its right to the virtual host (530, which is also one that does not exist).
+  bool refused() const {
+    return code_ == 403 || (code_ == 530 && lost_.find(" refused for user ") != lost_.npos);
+  }
+
  private:
   void opened() override {
     channel_open_ = true;
@@ -180,8 +185,9 @@ class round_trip final : public amqp::connection_events {
     return {fail, "no confirm came: " + lost_};
   }
 
-  void lost(relay::doubt, int, const std::string& text) override {
+  void lost(relay::doubt, int code, const std::string& text) override {
     timer_.cancel();
+    code_ = code;
     lost_ = text;
   }
   void read_done() override {}
@@ -195,6 +201,7 @@ class round_trip final : public amqp::connection_events {
       test_message("outboxd.check.nowhere." + to_string(boost::uuids::random_generator()()))};
   amqp::delivery_tag last_tag_ = 0;
   bool channel_open_ = false, control_open_ = false, begun_ = false, late_ = false;
+  int code_ = 0;
   std::string blocked_, lost_;
 };
 
@@ -219,7 +226,9 @@ base::result<broker_answer> check_broker(const amqp::endpoint& node,
                         });
   io.run();
   if (ending && ending->was_open) return events.answer();
-  return base::failure{base::failure_kind::unavailable, ending ? ending->text : "no answer"};
+  return base::failure{
+      events.refused() ? base::failure_kind::forbidden : base::failure_kind::unavailable,
+      ending ? ending->text : "no answer"};
 }
 
 }  // namespace outboxd::service
