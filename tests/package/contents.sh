@@ -58,6 +58,11 @@ unit() {
   cmp "$source_dir/deploy/systemd/outboxd@.service" "$root/$unit"
   mkdir "$scratch/units"
   sed "s|^ExecStart=|&$root|" "$root/$unit" >"$scratch/units/outboxd@.service"
+  # And of what docs/operations/installing.md puts beside it.
+  mkdir "$scratch/units/outboxd@shop.service.d"
+  awk '/^cat .*\/password.conf /, /^END$/' "$source_dir/docs/operations/installing.md" | sed '1d; $d' \
+    >"$scratch/units/outboxd@shop.service.d/password.conf"
+  expect_line '[Service]' "$(<"$scratch/units/outboxd@shop.service.d/password.conf")"
   said=$(SYSTEMD_UNIT_PATH=$scratch/units: systemd-analyze verify --man=no outboxd@shop.service 2>&1) ||
     fail "systemd-analyze verify: $said"
   expect_none 'systemd-analyze verify' "$said"
