@@ -23,6 +23,14 @@ class no_log final : public base::logger {
   void write(base::severity, std::string_view, std::span<const base::field>) override {}
 };
 
+// The broker says no to the login (403), or to its use of the virtual host (530, which is also said
+// of one that does not exist).
+base::failure no_connection(const std::string& why) {
+  const bool refused = why.starts_with("403 ") ||
+                       (why.starts_with("530 ") && why.find(" refused for user ") != why.npos);
+  return {refused ? base::failure_kind::forbidden : base::failure_kind::unavailable, why};
+}
+
 constexpr std::string_view always_there = R"(amq.direct)";  // every virtual host has it
 
 outbox::message test_message(const std::string& queue) {
@@ -64,11 +72,6 @@ class round_trip final : public amqp::connection_events {
 
   broker_answer answer() const {
     return {routed_.result.value_or(nothing_heard()), unroutable_.result.value_or(nothing_heard())};
-  }
-
-  // The login (403), or its right to the virtual host (530, which is also one that does not exist).
-  bool refused() const {
-    return code_ == 403 || (code_ == 530 && lost_.find(" refused for user ") != lost_.npos);
   }
 
  private:
@@ -185,9 +188,8 @@ class round_trip final : public amqp::connection_events {
     return {fail, "no confirm came: " + lost_};
   }
 
-  void lost(relay::doubt, int code, const std::string& text) override {
+  void lost(relay::doubt, int, const std::string& text) override {
     timer_.cancel();
-    code_ = code;
     lost_ = text;
   }
   void read_done() override {}
@@ -201,7 +203,6 @@ class round_trip final : public amqp::connection_events {
       test_message("outboxd.check.nowhere." + to_string(boost::uuids::random_generator()()))};
   amqp::delivery_tag last_tag_ = 0;
   bool channel_open_ = false, control_open_ = false, begun_ = false, late_ = false;
-  int code_ = 0;
   std::string blocked_, lost_;
 };
 
@@ -226,9 +227,7 @@ base::result<broker_answer> check_broker(const amqp::endpoint& node,
                         });
   io.run();
   if (ending && ending->was_open) return events.answer();
-  return base::failure{
-      events.refused() ? base::failure_kind::forbidden : base::failure_kind::unavailable,
-      ending ? ending->text : "no answer"};
+  return no_connection(ending ? ending->text : "no answer");
 }
 
 }  // namespace outboxd::service
