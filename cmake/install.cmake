@@ -4,10 +4,28 @@ set(OUTBOXD_SHARE ${CMAKE_INSTALL_DATADIR}/outboxd)
 
 install(TARGETS outboxd RUNTIME)
 install(DIRECTORY migrations/ DESTINATION ${OUTBOXD_SHARE}/sql FILES_MATCHING PATTERN "*.sql")
-install(FILES deploy/prometheus/outboxd.rules.yml DESTINATION ${OUTBOXD_SHARE}/prometheus)
-install(FILES deploy/grafana/outboxd-overview.json DESTINATION ${OUTBOXD_SHARE}/grafana)
-install(FILES docs/security.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(DIRECTORY docs/operations docs/reference DESTINATION ${CMAKE_INSTALL_DOCDIR})
+
+# The pages and what they link to, at the places that they have in the sources: a link leads where it does there.
+# tests/package/installed_links.py follows them all. Whoever tries deploy/compose in the sources has secrets there.
+install(DIRECTORY docs DESTINATION ${CMAKE_INSTALL_DOCDIR})
+foreach(file README.md ARCHITECTURE.md CHANGELOG.md CONTRIBUTING.md bench/README.md bench/peers/README.md
+             examples/user_card/README.md deploy/systemd/outboxd@.service)
+  cmake_path(GET file PARENT_PATH folder)
+  install(FILES ${file} DESTINATION ${CMAKE_INSTALL_DOCDIR}/${folder})
+endforeach()
+install(DIRECTORY deploy/compose deploy/container deploy/helm deploy/kubernetes
+        DESTINATION ${CMAKE_INSTALL_DOCDIR}/deploy
+        PATTERN secrets EXCLUDE
+        PATTERN "*.sh" PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+# What is in use lies outside of the documents, which an image may leave out; among them there is a link to it.
+foreach(file prometheus/outboxd.rules.yml grafana/outboxd-overview.json)
+  cmake_path(GET file PARENT_PATH folder)
+  install(FILES deploy/${file} DESTINATION ${OUTBOXD_SHARE}/${folder})
+  file(RELATIVE_PATH target /${CMAKE_INSTALL_DOCDIR}/deploy/${folder} /${OUTBOXD_SHARE}/${file})
+  file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/links/${folder})
+  file(CREATE_LINK ${target} ${PROJECT_BINARY_DIR}/links/${file} SYMBOLIC)
+  install(FILES ${PROJECT_BINARY_DIR}/links/${file} DESTINATION ${CMAKE_INSTALL_DOCDIR}/deploy/${folder})
+endforeach()
 
 # Where this release of Debian keeps units. The default is right wherever /lib is /usr/lib.
 pkg_get_variable(unit_folder systemd systemdsystemunitdir)

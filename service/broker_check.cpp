@@ -23,6 +23,14 @@ class no_log final : public base::logger {
   void write(base::severity, std::string_view, std::span<const base::field>) override {}
 };
 
+// The broker says no to the login (403), or to its use of the virtual host (530, which is also said
+// of one that does not exist).
+base::failure no_connection(const std::string& why) {
+  const bool refused = why.starts_with("403 ") ||
+                       (why.starts_with("530 ") && why.find(" refused for user ") != why.npos);
+  return {refused ? base::failure_kind::forbidden : base::failure_kind::unavailable, why};
+}
+
 constexpr std::string_view always_there = R"(amq.direct)";  // every virtual host has it
 
 outbox::message test_message(const std::string& queue) {
@@ -219,7 +227,7 @@ base::result<broker_answer> check_broker(const amqp::endpoint& node,
                         });
   io.run();
   if (ending && ending->was_open) return events.answer();
-  return base::failure{base::failure_kind::unavailable, ending ? ending->text : "no answer"};
+  return no_connection(ending ? ending->text : "no answer");
 }
 
 }  // namespace outboxd::service

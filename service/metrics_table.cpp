@@ -38,7 +38,7 @@ constexpr std::array table{
     metric_row{"outbox_pending_messages", gauge, "Committed rows not yet sent, measured every few seconds; exact up to 100,000, an estimate above, 0 on stand-bys."},
     metric_row{"outbox_deferred_messages", gauge, "Rows that failed or are scheduled and wait for their time, measured like pending; 0 on stand-bys."},
     metric_row{"outbox_dead_messages", gauge, "Rows given up, measured like pending; 0 on stand-bys."},
-    metric_row{"outbox_oldest_pending_age_seconds", gauge, "Age by the database's clock of the oldest row that should be out by now; 0 when there is none, absent on stand-bys. Alert on this one."},
+    metric_row{"outbox_oldest_pending_age_seconds", gauge, "Age by the database's clock of the oldest row that should be out by now; 0 when there is none, absent unless this instance leads. Alert on this one and on outbox_leader."},
     metric_row{"outbox_unconfirmed_messages", gauge, "Messages in flight now."},
     metric_row{"outbox_held_keys", gauge, "Ordering keys that wait for a row that failed."},
     metric_row{"outbox_held_destinations", gauge, "Destinations that wait because several of their rows failed, or because they stopped confirming."},

@@ -27,6 +27,7 @@ WRONG = {
     "a choice that is none": {"settings": {"OUTBOX_ORDERING": "loose"}},
     "a value the chart does not know": {"replicas": 2},
     "a privileged port": {"listen": {"port": 80}},
+    "a runbook that is no address": {"prometheusRule": {"runbookUrl": "docs/operations/alerts.md"}},
     "a digest that is none": {"image": {"digest": "latest"}},
 }
 
@@ -167,6 +168,17 @@ class helm(unittest.TestCase):
         self.assertEqual(deployed.of_kind("PrometheusRule", deployed.parse(out))["spec"], rules)
         board = deployed.of_kind("ConfigMap", deployed.parse(out))
         self.assertEqual(board["data"], {"outboxd-overview.json": deployed.text(SHARED["files/outboxd-overview.json"])})
+
+    def test_links_the_alerts_to_their_runbook_where_that_has_an_address(self):
+        address = "https://wiki.example/alerts"
+        out = chart.template(
+            deployed.CHART,
+            chart.HERE / "standalone.yaml",
+            f"--set=prometheusRule.enabled=true,prometheusRule.runbookUrl={address}",
+        )
+        for alert in deployed.alerts(deployed.of_kind("PrometheusRule", deployed.parse(out))["spec"]):
+            self.assertEqual(alert["annotations"]["runbook_url"], f"{address}#{alert['alert'].lower()}")
+            self.assertNotIn("runbook", alert["annotations"])
 
     def test_packs_the_files_that_are_links_here(self):
         with tempfile.TemporaryDirectory() as directory:

@@ -107,5 +107,9 @@ def job_of_the_alerts():
     return re.search(r'up\{job=~"([^"]*)"\}', text("deploy/prometheus/outboxd.rules.yml"))[1]
 
 
+def alerts(rules):
+    return [rule for group in rules["groups"] for rule in group["rules"] if "alert" in rule]
+
+
 def program_version():
     return re.search(r"project\(outboxd VERSION (\S+)", text("CMakeLists.txt"))[1]

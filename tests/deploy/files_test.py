@@ -2,6 +2,8 @@
 """All files of deploy/: they parse, and name only settings that exist."""
 import json
 import re
+import shlex
+import subprocess
 import unittest
 
 import deployed
@@ -33,6 +35,17 @@ class files_test(unittest.TestCase):
     def test_a_key_given_twice_is_noticed(self):
         with self.assertRaises(Exception):
             deployed.parse("a: 1\nb: {c: 1, c: 2}\n")
+
+    def test_the_runbook_becomes_a_link_by_the_command_of_its_page(self):
+        command = re.search(r"^    (sed .*outboxd\.rules\.yml)$", deployed.text("docs/operations/alerts.md"), re.MULTILINE)[1]
+        said = subprocess.run(shlex.split(command), cwd=deployed.DEPLOY / "prometheus", capture_output=True, check=True)
+        (rules,) = deployed.parse(said.stdout.decode())
+        alerts = deployed.alerts(rules)
+        self.assertGreater(len(alerts), 15)
+        for alert in alerts:
+            link = f"https://wiki.example/outboxd/alerts#{alert['alert'].lower()}"
+            self.assertEqual(set(alert["annotations"]), {"summary", "runbook_url"})
+            self.assertEqual(alert["annotations"]["runbook_url"], link)
 
     def test_every_setting_named_exists(self):
         known = settings_schema.names()

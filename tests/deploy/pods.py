@@ -44,6 +44,7 @@ def check_relay(test, spec):
     # A hang of 30 s ends the process by itself: the kubelet does not come before that.
     liveness = container["livenessProbe"]
     test.assertGreaterEqual(liveness["periodSeconds"] * liveness["failureThreshold"], 60)
+    check_memory(test, container)
     pod_name = [e for e in container["env"] if e["name"] == "POD_NAME"]
     test.assertEqual(pod_name[0]["valueFrom"]["fieldRef"]["fieldPath"], "metadata.name")
 
@@ -52,6 +53,14 @@ def check_relay(test, spec):
         command, before = container["lifecycle"]["preStop"]["exec"]["command"]
         test.assertEqual(command, "sleep")
     test.assertGreaterEqual(spec["terminationGracePeriodSeconds"], deployed.shutdown_seconds() + int(before))
+
+
+def check_memory(test, container):
+    """The limit has room for rows of any size, as docs/operations/sizing.md says how much that is."""
+    wanted = 3 * int(deployed.setting_default("OUTBOX_MAX_IN_FLIGHT_BYTES").removesuffix("MiB")) + 80
+    test.assertIn(f"{wanted} MiB with the defaults", deployed.text("docs/operations/sizing.md"))
+    limit = container["resources"]["limits"]["memory"]
+    test.assertGreaterEqual(int(limit.removesuffix("Mi")), wanted)
 
 
 def check_migration(test, job):

@@ -74,5 +74,26 @@ TEST_F(broker_check, a_broker_that_cannot_be_reached_is_no_answer) {
   EXPECT_EQ(nobody.error().kind, base::failure_kind::unavailable);
 }
 
+TEST_F(broker_check, a_login_or_a_right_to_the_virtual_host_that_is_missing_is_no_outage) {
+  const std::string host = url.substr(url.find('@'));
+  rabbit.ctl({"add_user", "no_rights", "x"});
+  struct wanted {
+    std::string url, says;
+    base::failure_kind kind;
+  };
+  for (const auto& [where, says, kind] :
+       {wanted{"amqp://no_rights:wrong" + host, "403 ACCESS_REFUSED - Login was refused",
+               base::failure_kind::forbidden},
+        wanted{"amqp://no_rights:x" + host, "530 NOT_ALLOWED - access to vhost",
+               base::failure_kind::forbidden},
+        wanted{rabbit.url("nowhere"), "530 NOT_ALLOWED - vhost nowhere not found",
+               base::failure_kind::unavailable}}) {
+    const auto answer = check(where);
+    ASSERT_TRUE(answer.has_error()) << where;
+    EXPECT_THAT(answer.error().text, HasSubstr(says));
+    EXPECT_EQ(answer.error().kind, kind) << says;
+  }
+}
+
 }  // namespace
 }  // namespace outboxd::tests

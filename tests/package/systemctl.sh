@@ -1,14 +1,28 @@
 #!/usr/bin/env bash
-# In a chroot without systemd, for "enable --now outboxd@NAME" and "disable --now outboxd@NAME": runs what the unit says,
-# with the file of settings that it names and as a user without rights, as DynamicUser= would, and waits like systemd does.
+# In a chroot without systemd, for "enable --now outboxd@NAME", "restart" and "disable --now" of it: runs what the unit and
+# its drop-ins say, with the file of settings and the credentials that they name and as a user without rights, as
+# DynamicUser= would, and waits like systemd does.
 set -euo pipefail
 
-[[ $# == 3 && $2 == --now && $3 == outboxd@* ]] || exit 64
+case $* in
+  daemon-reload) exit ;;
+  'enable --now outboxd@'*) todo=start ;;
+  'disable --now outboxd@'*) todo=stop ;;
+  'restart outboxd@'*) todo='stop start' ;;
+  *) exit 64 ;;
+esac
+name=${!#}
+instance=${name#outboxd@}
 unit=/lib/systemd/system/outboxd@.service
-log=/var/log/$3.log
-pid_file=/run/$3.pid
-of_unit() { sed -n "s/^$1=//p" "$unit" | sed "s/%i/${instance}/g"; }
-instance=${3#outboxd@}
+log=/var/log/$name.log
+pid_file=/run/$name.pid
+credentials=/run/credentials/$name.service
+
+# of_unit KEY: the values, one on each line.
+of_unit() {
+  shopt -s nullglob
+  cat "$unit" "/etc/systemd/system/$name.service.d/"*.conf | sed -n "s|^$1=||p" | sed "s|%i|$instance|g; s|%d|$credentials|g"
+}
 
 # wait_until COMMAND…: for half a minute.
 wait_until() {
@@ -19,22 +33,29 @@ wait_until() {
   }
 }
 
-set -a
-# shellcheck disable=SC1090
-. "$(of_unit EnvironmentFile)"
-set +a
-case $1 in
-  enable)
-    # shellcheck disable=SC2046
-    setsid setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs $(of_unit ExecStart) \
-      </dev/null >"$log" 2>&1 &
-    echo $! >"$pid_file"
-    wait_until outboxd healthcheck
-    ;;
-  disable)
-    kill "$(<"$pid_file")"
-    wait_until test ! -e "/proc/$(<"$pid_file")"
-    rm "$pid_file"
-    ;;
-  *) exit 64 ;;
-esac
+start() {
+  local credential variable
+  rm -rf "$credentials"
+  install --directory --owner=nobody --mode=0500 "$credentials"
+  for credential in $(of_unit LoadCredential); do
+    install --owner=nobody --mode=0400 "${credential#*:}" "$credentials/${credential%%:*}"
+  done
+  set -a
+  # shellcheck disable=SC1090
+  . "$(of_unit EnvironmentFile)"
+  set +a
+  for variable in $(of_unit Environment); do export "${variable?}"; done
+  # shellcheck disable=SC2046
+  setsid setpriv --reuid=nobody --regid=nogroup --clear-groups --no-new-privs $(of_unit ExecStart) \
+    </dev/null >"$log" 2>&1 &
+  echo $! >"$pid_file"
+  wait_until outboxd healthcheck
+}
+
+stop() {
+  kill "$(<"$pid_file")"
+  wait_until test ! -e "/proc/$(<"$pid_file")"
+  rm -r "$pid_file" "$credentials"
+}
+
+for verb in $todo; do "$verb"; done
