@@ -112,7 +112,8 @@ void add_migrate(CLI::App& app, migrate_command& migrate) {
 void add_verbs(CLI::App& app, options& opts) {
   app.add_subcommand("run", "Relay rows until SIGTERM (the default)");
   add_migrate(app, opts.migrate);
-  app.add_subcommand("check", "Test settings, database, schema, grants and broker; one line each");
+  app.add_subcommand(
+      "check", "Test settings, database, schema, grants, broker and exchanges; one line each");
   auto* config =
       app.add_subcommand("config", "Print every setting, its value and where it came from");
   config->add_option("--reference", opts.reference, "Print a page of the reference instead")

@@ -22,7 +22,8 @@ constexpr std::array meanings{
     exit_meaning{exit_code::forbidden, "a login or a grant is missing"},
     exit_meaning{
         exit_code::configuration,
-        "bad configuration, or a schema that does not fit: `replay` and `purge` want version 2"},
+        "bad configuration, a schema that does not fit (`replay` and `purge` want version 2), or "
+        "`check`: a missing exchange"},
 };
 
 }  // namespace
