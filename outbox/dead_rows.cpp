@@ -3,15 +3,16 @@
 #include <functional>
 #include <limits>
 
+#include "outbox/dead_page.hpp"
 #include "outbox/one_session.hpp"
 
 namespace outboxd::outbox {
 namespace {
 
-constexpr std::int64_t decided_at_once = 1'000;
+constexpr int decided_at_once = 1'000;
 
-// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 seconds, negative: any
-// time · $7 id
+// $1 exchange · $2 routing key · $3 ordering key · $4 type · $5 reason · $6 since this time, or ·
+// $7 so many milliseconds ago · $8 id; null: any
 constexpr std::string_view which_sql = R"(
   m.status = 'dead'
   AND ($1::text IS NULL OR m.exchange = $1::text)
@@ -19,8 +20,37 @@ constexpr std::string_view which_sql = R"(
   AND ($3::text IS NULL OR m.ordering_key = $3::text)
   AND ($4::text IS NULL OR m.type = $4::text)
   AND ($5::text IS NULL OR split_part(m.last_error, ':', 1) = $5::text)
-  AND ($6::bigint < 0 OR coalesce(m.due_at, m.created_at) >= now() - $6::bigint * interval '1 second')
-  AND ($7::bigint IS NULL OR m.id = $7::bigint))";
+  AND coalesce(m.due_at, m.created_at)
+        >= coalesce($6::timestamptz, now() - $7::bigint * interval '1 ms', '-infinity')
+  AND ($8::bigint IS NULL OR m.id = $8::bigint))";
+
+// $9 after this id · $10 rows. Lowest ids first, of those without a key and of those with one, as
+// the index has them: no page looks at other rows than its own and those the filter leaves out.
+std::string page_sql() {
+  const auto half = [](const char* with_key) {
+    return "(SELECT m.id, m.message_id FROM \"outbox\".messages AS m WHERE " +
+           std::string(which_sql) + " AND (m.ordering_key IS NOT NULL) IS " + with_key +
+           " AND m.id > $9::bigint ORDER BY m.id LIMIT $10::bigint)";
+  };
+  return "SELECT h.id, h.message_id FROM (" + half("FALSE") + " UNION ALL " + half("TRUE") +
+         ") AS h ORDER BY h.id LIMIT $10::bigint";
+}
+
+// Ascending, as every other writer of these rows. OFFSET 0 keeps the calls above the sorting.
+statement deciding(const std::string& function, const std::string& schema) {
+  return for_schema(function.c_str(),
+                    "SELECT count(*) FILTER (WHERE done.it), max(done.id), count(*) FROM (SELECT "
+                    "\"outbox\"." +
+                        function + "(chosen.id, chosen.message_id) AS it, chosen.id FROM (" +
+                        page_sql() + ") AS chosen OFFSET 0) AS done",
+                    schema);
+}
+
+statement counting(const std::string& schema) {
+  return for_schema("count_page",
+                    "SELECT count(*), max(chosen.id), count(*) FROM (" + page_sql() + ") AS chosen",
+                    schema);
+}
 
 constexpr std::string_view row_columns = R"(
   m.id, m.message_id, m.exchange, m.routing_key, m.ordering_key, m.type, m.attempts,
@@ -37,9 +67,12 @@ base::result<Result> with_session(const dead_row_options& options,
 
 template <typename... More>
 pqxx::result run(session& db, const statement& s, const dead_row_filter& which, More... more) {
-  const std::int64_t seconds = which.since ? which.since->count() : -1;
+  std::optional<std::string> at;
+  std::optional<std::int64_t> milliseconds_ago;
+  if (which.since && !which.since->at.empty()) at = which.since->at;
+  if (which.since && !at) milliseconds_ago = which.since->ago.count();
   return db.run(s, which.exchange, which.routing_key, which.ordering_key, which.type, which.reason,
-                seconds, which.id, more...);
+                at, milliseconds_ago, which.id, more...);
 }
 
 dead_row decode(const pqxx::row& r) {
@@ -65,7 +98,7 @@ base::result<std::vector<dead_row>> list_dead(const dead_row_options& options,
   const auto sql = for_schema("list_dead",
                               "SELECT " + std::string(row_columns) +
                                   " FROM \"outbox\".messages AS m WHERE " + std::string(which_sql) +
-                                  " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint",
+                                  " AND m.id > $9::bigint ORDER BY m.id LIMIT $10::bigint",
                               options.schema);
   return with_session<std::vector<dead_row>>(options, [&](session& db) {
     std::vector<dead_row> rows;
@@ -113,27 +146,27 @@ base::result<dead_row_in_full> show_dead(const dead_row_options& options, std::i
       });
 }
 
-// Ascending, as every other writer of these rows.
+row_page dead_page(session& db, const std::string& schema, const dead_row_filter& which,
+                   dead_row_fate what, std::int64_t after, int batch, bool count_only) {
+  const auto sql = count_only
+                       ? counting(schema)
+                       : deciding(what == dead_row_fate::retry ? "retry" : "discard", schema);
+  const auto answer = run(db, sql, which, after, std::int64_t{batch});
+  row_page page;
+  page.rows = answer[0][0].as<std::size_t>();
+  if (answer[0][2].as<int>() == batch) page.last_id = answer[0][1].as<std::int64_t>();
+  return page;
+}
+
 base::result<std::size_t> decide_dead(const dead_row_options& options, const dead_row_filter& which,
                                       dead_row_fate what) {
-  const std::string function = what == dead_row_fate::retry ? "retry" : "discard";
-  const auto sql = for_schema(
-      function.c_str(),
-      "SELECT count(*) FILTER (WHERE done.it), max(done.id), count(*) FROM (SELECT "
-      "\"outbox\"." +
-          function +
-          "(chosen.id, chosen.message_id) AS it, chosen.id FROM (SELECT m.id, m.message_id "
-          "FROM \"outbox\".messages AS m WHERE " +
-          std::string(which_sql) +
-          " AND m.id > $8::bigint ORDER BY m.id LIMIT $9::bigint) AS chosen OFFSET 0) AS done",
-      options.schema);
   return with_session<std::size_t>(options, [&](session& db) {
     std::size_t decided = 0;
-    for (std::int64_t after = std::numeric_limits<std::int64_t>::min();;) {
-      const auto answer = run(db, sql, which, after, decided_at_once);
-      decided += answer[0][0].as<std::size_t>();
-      if (answer[0][2].as<std::int64_t>() < decided_at_once) break;
-      after = answer[0][1].as<std::int64_t>();
+    std::optional<std::int64_t> after = std::numeric_limits<std::int64_t>::min();
+    while (after) {
+      const auto page = dead_page(db, options.schema, which, what, *after, decided_at_once, false);
+      decided += page.rows;
+      after = page.last_id;
     }
     return base::result<std::size_t>(decided);
   });

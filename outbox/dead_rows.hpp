@@ -2,7 +2,6 @@
 // opens a connection of its own, blocks, and closes it; any thread.
 #pragma once
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "outbox/point_in_time.hpp"
 
 namespace outboxd::outbox {
 
@@ -24,8 +24,8 @@ struct dead_row_options {
 // All that is set must be so; nothing set: every dead row.
 struct dead_row_filter {
   std::optional<std::string> exchange, routing_key, ordering_key, type;
-  std::optional<std::string> reason;  // the word before the colon of last_error: "too_large"
-  std::optional<std::chrono::seconds> since;  // given up within this time, by the database's clock
+  std::optional<std::string> reason;   // the word before the colon of last_error: "too_large"
+  std::optional<point_in_time> since;  // given up at this time or later
   std::optional<std::int64_t> id;
 };
 

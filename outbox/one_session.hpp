@@ -1,4 +1,5 @@
-// For verbs: one connection for one thing. See pauses.hpp and dead_rows.hpp; not for the relay.
+// For verbs: one connection for one thing. See pauses.hpp, dead_rows.hpp and row_pages.hpp; not for
+// the relay.
 #pragma once
 
 #include <functional>
@@ -20,6 +21,7 @@ struct one_session_options {
   std::string schema;
   std::string application_name;
   std::function<void(std::function<void()> cut_off)> connected = {};
+  session_settings settings = {};  // besides the usual ones
 };
 
 inline session::on_connected telling_how_to_cut_off(const one_session_options& options) {
@@ -40,17 +42,30 @@ inline std::optional<std::string> text_or_none(const pqxx::field& f) {
   return f.c_str();
 }
 
-template <typename Result>
-base::result<Result> with_one_session(const one_session_options& options,
-                                      const std::function<base::result<Result>(session&)>& work) {
+inline session open_session(const one_session_options& options) {
+  session_settings settings{{"statement_timeout", "60s"}, {"lock_timeout", "5s"}};
+  settings.insert(settings.end(), options.settings.begin(), options.settings.end());
+  return {complete_conninfo(options.url, options.application_name), settings,
+          telling_how_to_cut_off(options)};
+}
+
+// Exceptions stay on this side.
+template <typename Result, typename Work>
+base::result<Result> guarded(Work work) {
   try {
-    session db(complete_conninfo(options.url, options.application_name),
-               {{"statement_timeout", "60s"}, {"lock_timeout", "5s"}},
-               telling_how_to_cut_off(options));
-    return work(db);
+    return work();
   } catch (...) {
     return describe_current_exception().failure;
   }
+}
+
+template <typename Result>
+base::result<Result> with_one_session(const one_session_options& options,
+                                      const std::function<base::result<Result>(session&)>& work) {
+  return guarded<Result>([&]() -> base::result<Result> {
+    session db = open_session(options);
+    return work(db);
+  });
 }
 
 }  // namespace outboxd::outbox

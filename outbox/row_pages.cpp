@@ -2,15 +2,11 @@
 
 #include <utility>
 
-#include "outbox/conninfo.hpp"
-#include "outbox/db_failure.hpp"
-#include "outbox/schema.hpp"
-#include "outbox/session.hpp"
+#include "outbox/dead_page.hpp"
+#include "outbox/one_session.hpp"
 
 namespace outboxd::outbox {
 namespace {
-
-constexpr int version_with_pages = 2;
 
 // $1 a time, or null · $2 milliseconds ago. Never in the future: what is sent from now on is not
 // meant.
@@ -37,16 +33,6 @@ std::optional<std::int64_t> count_of(const std::optional<std::chrono::millisecon
   return time->count();
 }
 
-// Exceptions stay on this side.
-template <typename T, typename Work>
-base::result<T> guarded(Work work) {
-  try {
-    return work();
-  } catch (...) {
-    return describe_current_exception().failure;
-  }
-}
-
 row_page decode(const pqxx::result& rows) {
   row_page page;
   page.rows = rows[0][0].as<std::size_t>();
@@ -59,31 +45,17 @@ row_page decode(const pqxx::result& rows) {
 class row_pages::impl {
  public:
   explicit impl(const row_page_options& options)
-      : schema_(options.schema),
-        db_(complete_conninfo(options.url, options.application_name),
-            {{"statement_timeout", "60s"}, {"lock_timeout", "5s"}}) {}
+      : schema(options.schema), db(open_session({options.url, {}, options.application_name})) {}
 
-  int version() { return db_.run(make("version", installed_version_sql))[0][0].as<int>(); }
-
-  std::string advice(int version) const {
-    return "schema " + quoted(schema_) + " has version " + std::to_string(version) +
-           ", this needs version " + std::to_string(version_with_pages) + ": run `outboxd migrate`";
-  }
+  int version() { return run("version", installed_version_sql)[0][0].as<int>(); }
 
   template <typename... Args>
   pqxx::result run(const char* name, std::string_view sql, const Args&... args) {
-    return db_.run(make(name, sql), args...);
+    return db.run(for_schema(name, sql, schema), args...);
   }
 
- private:
-  statement make(const char* name, std::string_view sql) const {
-    schema_names names;
-    names.schema = schema_;
-    return {name, fill_in(sql, names)};
-  }
-
-  std::string schema_;
-  session db_;
+  const std::string schema;
+  session db;
 };
 
 row_pages::row_pages(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
@@ -94,8 +66,12 @@ row_pages::~row_pages() = default;
 base::result<row_pages> row_pages::open(const row_page_options& options) {
   return guarded<row_pages>([&]() -> base::result<row_pages> {
     auto opened = std::make_unique<impl>(options);
-    if (const int version = opened->version(); version < version_with_pages)
-      return base::failure{base::failure_kind::not_ready, opened->advice(version)};
+    if (const int found = opened->version(); found < options.version) {
+      return base::failure{base::failure_kind::not_ready,
+                           "schema " + quoted(options.schema) + " has version " +
+                               std::to_string(found) + ", this needs version " +
+                               std::to_string(options.version) + ": run `outboxd migrate`"};
+    }
     return row_pages(std::move(opened));
   });
 }
@@ -123,6 +99,12 @@ base::result<row_page> row_pages::purge(const old_row_filter& which, std::int64_
                              count_of(which.dead_older_than), which.keep_dead_keys, after, batch,
                              count_only));
   });
+}
+
+base::result<row_page> row_pages::dead(const dead_row_filter& which, dead_row_fate what,
+                                       std::int64_t after, int batch, bool count_only) {
+  return guarded<row_page>(
+      [&] { return dead_page(impl_->db, impl_->schema, which, what, after, batch, count_only); });
 }
 
 }  // namespace outboxd::outbox

@@ -1,6 +1,6 @@
 // Sent and dead rows in bulk, for an operator: sent again, or deleted, one page of the table after
 // the other, so that no statement takes long. One connection for all pages; blocks; one thread.
-// Wants schema version 2, and of the roles the relay's or the operator's.
+// Wants the relay's or the operator's role.
 #pragma once
 
 #include <chrono>
@@ -10,6 +10,8 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "outbox/dead_rows.hpp"
+#include "outbox/point_in_time.hpp"
 
 namespace outboxd::outbox {
 
@@ -17,12 +19,7 @@ struct row_page_options {
   std::string url;                // a libpq URI or key/value string
   std::string schema = "outbox";  // validated (schema.hpp)
   std::string application_name;
-};
-
-// A time by the database's clock: so long ago, or what is written here (ISO 8601 with a zone).
-struct point_in_time {
-  std::chrono::milliseconds ago{0};
-  std::string at;  // wins where it is not empty
+  int version = 2;  // of the schema, at least; dead() is content with 1
 };
 
 // Of the rows that were sent in that time: all that is set must be so. Of nothing but `until`:
@@ -61,6 +58,8 @@ class row_pages {
                                 bool count_only);
   base::result<row_page> purge(const old_row_filter& which, std::int64_t after, int batch,
                                bool count_only);
+  base::result<row_page> dead(const dead_row_filter& which, dead_row_fate what, std::int64_t after,
+                              int batch, bool count_only);
 
  private:
   class impl;

@@ -55,7 +55,7 @@ json::object as_json(const outbox::dead_row_filter& which) {
   add(all, "ordering_key", which.ordering_key);
   add(all, "type", which.type);
   add(all, "reason", which.reason);
-  if (which.since) all["since"] = format_duration(*which.since);
+  if (which.since) all["since"] = format_duration(which.since->ago);
   if (which.id) all["id"] = *which.id;
   return all;
 }

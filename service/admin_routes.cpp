@@ -53,7 +53,7 @@ outbox::dead_row_filter take_filter(arguments& given) {
   which.ordering_key = given.text("ordering_key");
   which.type = given.text("type");
   which.reason = given.text("reason");
-  which.since = given.duration("since");
+  if (const auto ago = given.duration("since")) which.since = outbox::point_in_time{*ago, ""};
   which.id = given.number("id", 1, largest_id);
   return which;
 }

@@ -1,15 +1,11 @@
 #include "service/broker_check.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/uuid/random_generator.hpp>
 
 #include <sstream>
 #include <utility>
 
-#include "relay/amqp/connection.hpp"
-#include "service/version.hpp"
+#include "service/broker_dialogue.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -17,19 +13,6 @@ namespace {
 namespace amqp = relay::amqp;
 using std::chrono::steady_clock;
 using enum outbox::check_state;
-
-// `check` reports one line for each node; what the connection logs about it is in that line.
-class no_log final : public base::logger {
-  void write(base::severity, std::string_view, std::span<const base::field>) override {}
-};
-
-// The broker says no to the login (403), or to its use of the virtual host (530, which is also said
-// of one that does not exist).
-base::failure no_connection(const std::string& why) {
-  const bool refused = why.starts_with("403 ") ||
-                       (why.starts_with("530 ") && why.find(" refused for user ") != why.npos);
-  return {refused ? base::failure_kind::forbidden : base::failure_kind::unavailable, why};
-}
 
 constexpr std::string_view always_there = R"(amq.direct)";  // every virtual host has it
 
@@ -62,13 +45,9 @@ struct trial {
   std::optional<broker_trial> result{};
 };
 
-class round_trip final : public amqp::connection_events {
+class round_trip final : public broker_dialogue {
  public:
-  round_trip(const boost::asio::any_io_executor& executor, std::chrono::milliseconds limit)
-      : timer_(executor), limit_(limit) {}
-
-  // Before it runs.
-  void watch(amqp::connection& connection) { connection_ = &connection; }
+  explicit round_trip(std::chrono::milliseconds limit) : broker_dialogue(limit) {}
 
   broker_answer answer() const {
     return {routed_.result.value_or(nothing_heard()), unroutable_.result.value_or(nothing_heard())};
@@ -88,16 +67,11 @@ class round_trip final : public amqp::connection_events {
   // on the same channel comes after it.
   void begin_once() {
     if (!channel_open_ || !control_open_ || std::exchange(begun_, true)) return;
-    amqp::append_queue_declare_temporary(connection_->output(), amqp::control_channel,
+    begin();
+    amqp::append_queue_declare_temporary(node().output(), amqp::control_channel,
                                          routed_.message.routing_key);
-    connection_->declare(always_there);
+    node().declare(always_there);
     publish(unroutable_);
-    timer_.expires_after(limit_);
-    timer_.async_wait([this](const boost::system::error_code& cancelled) {
-      if (cancelled) return;
-      late_ = true;
-      connection_->close(std::chrono::seconds(1));
-    });
   }
 
   bool declared() override {
@@ -114,10 +88,10 @@ class round_trip final : public amqp::connection_events {
     if (t.result) return;
     t.tag = ++last_tag_;
     t.published = steady_clock::now();
-    const auto refused = amqp::append_publish(connection_->output(), amqp::confirm_channel,
-                                              t.message, connection_->frame_max(), 1u << 20);
+    const auto refused = amqp::append_publish(node().output(), amqp::confirm_channel, t.message,
+                                              node().frame_max(), 1u << 20);
     if (refused) return settle(t, fail, refused->text);
-    connection_->flush();
+    node().flush();
   }
 
   bool acked(amqp::delivery_tag tag, bool multiple) override {
@@ -170,64 +144,33 @@ class round_trip final : public amqp::connection_events {
     }
   }
 
-  void blocked(bool is_blocked, const std::string& reason) override {
-    blocked_ = is_blocked ? reason : "";
-  }
-
   void settle(trial& t, outbox::check_state state, std::string text) {
     if (t.result) return;
     t.result = broker_trial{state, std::move(text)};
     if (!routed_.result || !unroutable_.result) return;
-    timer_.cancel();
-    connection_->close(std::chrono::seconds(1));
+    end();
   }
 
   broker_trial nothing_heard() const {
-    if (!blocked_.empty()) return {fail, "the broker takes no messages: " + blocked_};
-    if (late_) return {fail, "no confirm came in time"};
-    return {fail, "no confirm came: " + lost_};
+    if (!blocked_by().empty()) return {fail, "the broker takes no messages: " + blocked_by()};
+    if (late()) return {fail, "no confirm came in time"};
+    return {fail, "no confirm came: " + lost_over()};
   }
 
-  void lost(relay::doubt, int, const std::string& text) override {
-    timer_.cancel();
-    lost_ = text;
-  }
-  void read_done() override {}
-  void writable() override {}
-
-  amqp::connection* connection_ = nullptr;
-  boost::asio::steady_timer timer_;
-  std::chrono::milliseconds limit_;
   trial routed_{test_message("outboxd.check." + to_string(boost::uuids::random_generator()()))};
   trial unroutable_{
       test_message("outboxd.check.nowhere." + to_string(boost::uuids::random_generator()()))};
   amqp::delivery_tag last_tag_ = 0;
-  bool channel_open_ = false, control_open_ = false, begun_ = false, late_ = false;
-  std::string blocked_, lost_;
+  bool channel_open_ = false, control_open_ = false, begun_ = false;
 };
 
 }  // namespace
 
 base::result<broker_answer> check_broker(const amqp::endpoint& node,
                                          std::chrono::milliseconds limit) {
-  boost::asio::io_context io{1};
-  no_log log;
-  amqp::connection_options options;
-  options.client = {"outboxd:check", std::string(version())};
-  options.random = [] { return 0.5; };
-  round_trip events(io.get_executor(), limit);
-  const auto connection =
-      std::make_shared<amqp::connection>(io.get_executor(), node, options, log, events);
-  events.watch(*connection);
-  std::optional<amqp::connection::ending> ending;
-  boost::asio::co_spawn(io, connection->run(),
-                        [&](const std::exception_ptr& bug, amqp::connection::ending e) {
-                          if (bug) std::rethrow_exception(bug);
-                          ending = std::move(e);
-                        });
-  io.run();
-  if (ending && ending->was_open) return events.answer();
-  return no_connection(ending ? ending->text : "no answer");
+  round_trip trials(limit);
+  if (const auto held = trials.hold(node); !held) return held.error();
+  return trials.answer();
 }
 
 }  // namespace outboxd::service

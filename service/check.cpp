@@ -4,8 +4,11 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "outbox/exchanges_in_use.hpp"
 #include "service/broker_check.hpp"
 #include "service/broker_nodes.hpp"
+#include "service/exchange_check.hpp"
+#include "service/exchange_lines.hpp"
 #include "service/options.hpp"
 
 namespace outboxd::service {
@@ -34,12 +37,15 @@ void check_database(const settings& s, std::vector<check_line>& lines) {
   }
 }
 
-void check_brokers(const settings& s, std::vector<check_line>& lines) {
+// Answers with the first node that works.
+std::optional<relay::amqp::endpoint> check_brokers(const settings& s,
+                                                   std::vector<check_line>& lines) {
   const auto nodes = broker_nodes(s);
   if (!nodes) {
     lines.push_back(failed("broker", nodes.error()));
-    return;
+    return std::nullopt;
   }
+  std::optional<relay::amqp::endpoint> works;
   for (const auto& node : *nodes) {
     const std::string what = "broker " + node.redacted();
     const auto answer = check_broker(node);
@@ -47,10 +53,37 @@ void check_brokers(const settings& s, std::vector<check_line>& lines) {
       lines.push_back(failed(what, answer.error()));
       continue;
     }
+    if (!works) works = node;
     lines.push_back({what, check_state::ok, "connected, confirms on"});
     lines.push_back(tried("round trip " + node.redacted(), answer->routed));
     lines.push_back(tried("unroutable " + node.redacted(), answer->unroutable));
   }
+  return works;
+}
+
+base::result<std::vector<check_line>> ask_about_what_rows_name(const settings& s,
+                                                               const relay::amqp::endpoint& node) {
+  const auto database = database_check_options(s);
+  if (!database) return database.error();
+  const auto used = outbox::exchanges_in_use(*database);
+  if (!used) return used.error();
+  const auto names = names_to_ask_about(*used);
+  if (names.empty()) return exchange_lines(*used, {});
+  const auto answers = ask_about_exchanges(node, names);
+  if (!answers) return answers.error();
+  return exchange_lines(*used, *answers);
+}
+
+// What is in the way of it has failed on a line of its own.
+void check_exchanges(const settings& s, const std::optional<relay::amqp::endpoint>& node,
+                     std::vector<check_line>& lines) {
+  const auto not_tested = [&](const std::string& why) {
+    lines.push_back({"exchanges", check_state::warn, "not tested: " + why});
+  };
+  if (!node) return not_tested("no node of the broker can be used");
+  const auto found = ask_about_what_rows_name(s, *node);
+  if (!found) return not_tested(found.error().text);
+  lines.insert(lines.end(), found->begin(), found->end());
 }
 
 std::string_view to_string(check_state state) {
@@ -70,7 +103,8 @@ std::string_view to_string(check_state state) {
 std::vector<check_line> run_checks(const settings& s) {
   std::vector<check_line> lines{{"settings", check_state::ok, "all understood"}};
   check_database(s, lines);
-  check_brokers(s, lines);
+  const auto node = check_brokers(s, lines);
+  check_exchanges(s, node, lines);
   return lines;
 }
 

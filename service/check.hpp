@@ -1,4 +1,4 @@
-// `outboxd check`: settings, database, schema, grants and broker, one line each.
+// `outboxd check`: settings, database, schema, grants, broker and exchanges, one line each.
 #pragma once
 
 #include <optional>

@@ -6,6 +6,7 @@
 #include <tuple>
 
 #include "service/cli_rows.hpp"
+#include "service/point_in_time.hpp"
 #include "service/reference.hpp"
 #include "service/units.hpp"
 
@@ -23,7 +24,6 @@ struct options {
   status_command status;
   dead_command dead;
   std::string since;
-  bool all = false;
   pause_command pause;
   std::string pause_for;
   bool list_pauses = false;
@@ -38,8 +38,9 @@ void add_filters(CLI::App& verb, options& opts) {
   verb.add_option("--key", which.ordering_key, "Only rows with this ordering key");
   verb.add_option("--type", which.type, "Only rows of this type");
   verb.add_option("--reason", which.reason, "Only rows that died of this, such as too_large");
-  verb.add_option("--since", opts.since, "Only rows that died within this time, such as 2h")
-      ->check(is_duration);
+  verb.add_option("--since", opts.since,
+                  "Only rows that died at this time or later: 2h (ago), or a time")
+      ->check(is_point_in_time);
   verb.add_option("--id", which.id, "Only this row");
 }
 
@@ -57,7 +58,7 @@ void add_dead(CLI::App& app, options& opts) {
         std::pair("discard", "Delete dead rows")}) {
     auto* verb = dead->add_subcommand(name, sentence);
     add_filters(*verb, opts);
-    verb->add_flag("--all", opts.all, "Every dead row; wanted when there is no filter");
+    verb->add_flag("--all", opts.dead.all, "Every dead row; wanted when there is no filter");
     verb->add_flag("--dry-run", opts.dead.dry_run, "Only say how many rows it would be");
   }
 }
@@ -111,7 +112,8 @@ void add_migrate(CLI::App& app, migrate_command& migrate) {
 void add_verbs(CLI::App& app, options& opts) {
   app.add_subcommand("run", "Relay rows until SIGTERM (the default)");
   add_migrate(app, opts.migrate);
-  app.add_subcommand("check", "Test settings, database, schema, grants and broker; one line each");
+  app.add_subcommand(
+      "check", "Test settings, database, schema, grants, broker and exchanges; one line each");
   auto* config =
       app.add_subcommand("config", "Print every setting, its value and where it came from");
   config->add_option("--reference", opts.reference, "Print a page of the reference instead")
@@ -149,8 +151,7 @@ bool filters(const outbox::dead_row_filter& which) {
 command to_dead_command(const CLI::App& verb, const options& opts) {
   using action = dead_command::action;
   dead_command c = opts.dead;
-  if (!opts.since.empty())
-    c.which.since = std::chrono::duration_cast<std::chrono::seconds>(*parse_duration(opts.since));
+  if (!opts.since.empty()) c.which.since = parse_point_in_time(opts.since);
   const auto chosen = verb.get_subcommands();
   const std::string name = chosen.empty() ? "list" : chosen.front()->get_name();
   c.what = name == "show"      ? action::show
@@ -158,7 +159,7 @@ command to_dead_command(const CLI::App& verb, const options& opts) {
            : name == "discard" ? action::discard
                                : action::list;
   const bool decides = c.what == action::retry || c.what == action::discard;
-  if (decides && !filters(c.which) && !opts.all) {
+  if (decides && !filters(c.which) && !c.all) {
     return answer_command{exit_code::usage, "outboxd: dead " + name +
                                                 " wants a filter, such as --id 7, or --all for "
                                                 "every dead row\n"};

@@ -41,7 +41,7 @@ struct dead_command {
   enum class action { list, show, retry, discard } what = action::list;
   outbox::dead_row_filter which;
   std::size_t limit = 100;  // of list
-  bool dry_run = false;
+  bool all = false, dry_run = false;
 };
 struct pause_command {
   enum class action { pause, resume, list } what = action::pause;

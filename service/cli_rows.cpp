@@ -8,11 +8,6 @@
 namespace outboxd::service {
 namespace {
 
-std::string is_point_in_time(const std::string& text) {
-  if (parse_point_in_time(text)) return {};
-  return "write " + std::string(point_in_time_forms);
-}
-
 template <typename Command>
 void add_pace(CLI::App& verb, Command& c, const std::string& usual) {
   verb.add_option("--rate", c.rate, "Rows a second, 0 for no limit [" + usual + "]")
@@ -60,6 +55,11 @@ std::string is_duration(const std::string& text) {
   const auto value = parse_duration(text);
   if (value && value->count() > 0) return {};
   return "write a duration with its unit, such as " + std::string(duration_forms);
+}
+
+std::string is_point_in_time(const std::string& text) {
+  if (parse_point_in_time(text)) return {};
+  return "write " + std::string(point_in_time_forms);
 }
 
 void add_row_verbs(CLI::App& app, row_verbs& into) {

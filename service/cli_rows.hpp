@@ -26,5 +26,6 @@ command to_purge_command(const row_verbs& written);
 
 // For an option: empty, or what is wrong with it.
 std::string is_duration(const std::string& text);
+std::string is_point_in_time(const std::string& text);
 
 }  // namespace outboxd::service

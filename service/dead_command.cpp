@@ -7,9 +7,11 @@
 #include <ostream>
 #include <sstream>
 
+#include "outbox/row_pages.hpp"
 #include "service/admin_json.hpp"
-#include "service/check.hpp"
 #include "service/options.hpp"
+#include "service/row_walk.hpp"
+#include "service/typed_line.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -42,24 +44,32 @@ exit_code show(const outbox::dead_row_options& options, const dead_command& c, c
   return exit_code::done;
 }
 
+// By the database's clock, once and for all, as for the other verbs.
+base::result<void> fix_time(outbox::row_pages& pages, outbox::dead_row_filter& which) {
+  if (!which.since) return {};
+  const auto since = pages.resolve(*which.since);
+  if (!since) return since.error();
+  which.since->at = *since;
+  return {};
+}
+
 exit_code decide(const outbox::dead_row_options& options, const dead_command& c,
                  const streams& to) {
+  auto pages = outbox::row_pages::open({options.url, options.schema, options.application_name, 1});
+  if (!pages) return fail(pages.error(), to);
+  dead_command fixed = c;
+  if (const auto known = fix_time(*pages, fixed.which); !known) return fail(known.error(), to);
   const bool retry = c.what == dead_command::action::retry;
-  const auto count = c.dry_run ? outbox::count_dead(options, c.which)
-                               : outbox::decide_dead(options, c.which,
-                                                     retry ? outbox::dead_row_fate::retry
-                                                           : outbox::dead_row_fate::discard);
-  if (!count) return fail(count.error(), to);
-  if (to.format == output_format::json) {
-    const json::object all{
-        {"rows", *count}, {"done", !c.dry_run}, {"action", retry ? "retry" : "discard"}};
-    to.out << json::serialize(all) << "\n";
-  } else {
-    const char* done = retry ? "retried " : "discarded ";
-    const char* would = retry ? "would retry " : "would discard ";
-    to.out << (c.dry_run ? would : done) << *count << (*count == 1 ? " row\n" : " rows\n");
-  }
-  return exit_code::done;
+  const auto fate = retry ? outbox::dead_row_fate::retry : outbox::dead_row_fate::discard;
+  row_walk job;
+  job.action = retry ? "retry" : "discard";
+  job.done = retry ? "retried" : "discarded";
+  job.page = [&](std::int64_t after, int batch, bool count_only) {
+    return pages->dead(fixed.which, fate, after, batch, count_only);
+  };
+  job.dry_run = c.dry_run;
+  job.go_on = as_typed(fixed);
+  return walk(job, to);
 }
 
 }  // namespace
@@ -105,6 +115,16 @@ std::string render(const outbox::dead_row_in_full& full, output_format format) {
   line("body", std::to_string(full.body_size) + " bytes" + (full.body_is_text ? "" : ", in hex"));
   out << full.body_beginning << "\n";
   return out.str();
+}
+
+std::string as_typed(const dead_command& c) {
+  const bool retry = c.what == dead_command::action::retry;
+  typed_line line(retry ? "outboxd dead retry" : "outboxd dead discard");
+  line.add_filter(c.which);
+  line.add("--reason", c.which.reason);
+  line.add("--since", c.which.since);
+  line.add_flag("--all", c.all);
+  return line.text();
 }
 
 exit_code dead(const settings& s, const dead_command& c, const streams& to) {

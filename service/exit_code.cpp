@@ -15,16 +15,15 @@ constexpr std::array meanings{
     exit_meaning{exit_code::unavailable,
                  "a dependency is unavailable (one-shot verbs; `run` waits instead)"},
     exit_meaning{exit_code::bug, "a bug in outboxd; also when its io thread hangs for 30 s"},
-    exit_meaning{
-        exit_code::unconfirmed,
-        "the shutdown timeout passed with unconfirmed messages, which the next leader "
-        "sends again, or something did not answer; `replay`, `purge`: a signal came before "
-        "the end"},
+    exit_meaning{exit_code::unconfirmed,
+                 "the shutdown timeout passed with unconfirmed messages, which the next leader "
+                 "sends again, or something did not answer; `replay`, `purge`, `dead retry`, `dead "
+                 "discard`: a signal came before the end"},
     exit_meaning{exit_code::forbidden, "a login or a grant is missing"},
-    exit_meaning{
-        exit_code::configuration,
-        "bad configuration, or a schema that does not fit: `pause`, `resume`, `replay` and `purge` "
-        "want version 2"},
+    exit_meaning{exit_code::configuration,
+                 "bad configuration, a schema that does not fit (`pause`, `resume`, `replay` and "
+                 "`purge` want "
+                 "version 2), or `check`: a missing exchange"},
 };
 
 }  // namespace

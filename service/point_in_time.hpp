@@ -4,7 +4,7 @@
 #include <optional>
 #include <string_view>
 
-#include "outbox/row_pages.hpp"
+#include "outbox/point_in_time.hpp"
 
 namespace outboxd::service {
 

@@ -5,27 +5,10 @@
 #include "outbox/row_pages.hpp"
 #include "service/options.hpp"
 #include "service/row_walk.hpp"
-#include "service/units.hpp"
+#include "service/typed_line.hpp"
 
 namespace outboxd::service {
 namespace {
-
-// For a shell: whatever it holds is one word.
-std::string quoted(const std::string& text) {
-  std::string out = "'";
-  for (const char c : text) {
-    if (c == '\'') {
-      out += R"('\'')";
-    } else {
-      out += c;
-    }
-  }
-  return out += '\'';
-}
-
-std::string written(const outbox::point_in_time& when) {
-  return when.at.empty() ? format_duration(when.ago) : when.at;
-}
 
 // By the database's clock, once and for all: what is sent again meanwhile was sent later than that.
 base::result<void> fix_times(outbox::row_pages& pages, replay_command& c) {
@@ -44,22 +27,13 @@ base::result<void> fix_times(outbox::row_pages& pages, replay_command& c) {
 }  // namespace
 
 std::string as_typed(const replay_command& c) {
-  std::string line = "outboxd replay";
-  const auto add = [&](const char* option, const std::string& value) {
-    line += std::string(" ") + option + " " + value;
-  };
-  if (c.since) add("--since", written(*c.since));
-  add("--until", written(c.until));
-  const auto& which = c.which;
-  for (const auto& [option, text] :
-       {std::pair("--exchange", &which.exchange), std::pair("--routing-key", &which.routing_key),
-        std::pair("--key", &which.ordering_key), std::pair("--type", &which.type)}) {
-    if (*text) add(option, quoted(**text));
-  }
-  if (which.id) add("--id", std::to_string(*which.id));
-  if (c.all) line += " --all";
-  add("--rate", std::to_string(c.rate));
-  return line;
+  typed_line line("outboxd replay");
+  line.add("--since", c.since);
+  line.add("--until", c.until);
+  line.add_filter(c.which);
+  line.add_flag("--all", c.all);
+  line.add_number("--rate", static_cast<std::int64_t>(c.rate));
+  return line.text();
 }
 
 exit_code replay(const settings& s, const replay_command& c, const streams& to) {

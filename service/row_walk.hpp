@@ -1,5 +1,6 @@
-// What `replay` and `purge` share: count the rows, then go through them page by page, with
-// progress, at the rate that was asked for, until the end or a signal. Blocks; results go to out.
+// What `replay`, `purge` and `dead retry|discard` share: count the rows, then go through them page
+// by page, with progress, at the rate that was asked for, until the end or a signal. Blocks;
+// results go to out.
 #pragma once
 
 #include <cstdint>

@@ -134,8 +134,8 @@ class decoder {
 // ---- what is sent: each call appends complete frames to `out`
 // --------------------------------------
 //
-// Mechanism, vhost and exchange must not be over short_string_max: the caller has checked them, and
-// a longer one aborts. Texts of a close are cut. append_publish checks its row itself.
+// Mechanism, vhost and exchanges must not be over short_string_max: the caller has checked them,
+// and a longer one aborts. Texts of a close are cut. append_publish checks its row itself.
 
 inline constexpr std::size_t short_string_max = 255;  // bytes
 
@@ -161,6 +161,10 @@ void append_exchange_declare_passive(std::string& out, channel_id channel,
 // A queue that is gone with the connection, exclusive to it. Nothing answers unless it is refused,
 // which closes the channel. Not for the relay, which declares nothing: for `outboxd check`.
 void append_queue_declare_temporary(std::string& out, channel_id channel, std::string_view queue);
+// A binding between two exchanges goes; one that is not there is nobody's loss. Nothing answers
+// unless it is refused, which closes the channel. For `outboxd check` too.
+void append_exchange_unbind(std::string& out, channel_id channel, std::string_view destination,
+                            std::string_view source, std::string_view routing_key);
 void append_heartbeat(std::string& out);
 
 // The SASL response for a mechanism: PLAIN (RFC 4616), AMQPLAIN (an AMQP table), EXTERNAL (empty).

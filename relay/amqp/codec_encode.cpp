@@ -169,6 +169,17 @@ void append_queue_declare_temporary(std::string& out, channel_id channel, std::s
   append_method(out, channel, AMQP_QUEUE_DECLARE_METHOD, &m, small + queue.size());
 }
 
+void append_exchange_unbind(std::string& out, channel_id channel, std::string_view destination,
+                            std::string_view source, std::string_view routing_key) {
+  amqp_exchange_unbind_t m{};
+  m.destination = as_bytes(destination);
+  m.source = as_bytes(source);
+  m.routing_key = as_bytes(routing_key);
+  m.nowait = true;
+  append_method(out, channel, AMQP_EXCHANGE_UNBIND_METHOD, &m,
+                small + destination.size() + source.size() + routing_key.size());
+}
+
 void append_heartbeat(std::string& out) {
   char frame[frame_overhead];
   write_frame_header(frame, AMQP_FRAME_HEARTBEAT, 0, 0);

@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "service/exchange_check.hpp"
+#include "tests/support/amqp_probe.hpp"
 #include "tests/support/servers.hpp"
 
 namespace outboxd::tests {
@@ -20,11 +22,23 @@ class broker_check : public testing::Test {
     return service::check_broker(relay::amqp::parse_uris(where).value().front(), limit);
   }
 
+  // Of each exchange its code, or why there are fewer.
+  std::string ask_about(const std::string& where, const std::vector<std::string>& names,
+                        std::chrono::milliseconds limit = 10s) {
+    const auto answers =
+        service::ask_about_exchanges(relay::amqp::parse_uris(where).value().front(), names, limit)
+            .value();
+    std::string all;
+    for (const auto& answer : answers.given)
+      all += answer.name + " " + std::to_string(answer.code) + ", ";
+    return all + answers.silence;
+  }
+
   // A user who may do this much, in patterns as rabbitmqctl takes them.
   std::string url_of(const std::string& user, const std::string& configure,
-                     const std::string& write) {
+                     const std::string& write, const std::string& read = "^$") {
     rabbit.ctl({"add_user", user, "x"});
-    rabbit.ctl({"set_permissions", "-p", vhost, user, configure, write, "^$"});
+    rabbit.ctl({"set_permissions", "-p", vhost, user, configure, write, read});
     return "amqp://" + user + ":x" + url.substr(url.find('@'));
   }
 
@@ -66,6 +80,36 @@ TEST_F(broker_check, a_broker_in_alarm_takes_no_messages) {
     EXPECT_EQ(trial.state, check_state::fail);
     EXPECT_THAT(trial.text, HasSubstr("the broker takes no messages: low on memory"));
   }
+}
+
+TEST_F(broker_check, each_exchange_is_asked_about_whatever_became_of_the_one_before) {
+  amqp_probe probe(url);
+  probe.declare_exchange("here", "topic");
+  probe.declare_queue("q");
+  probe.bind("q", "here", "#");
+  const auto bindings = rabbit.ctl({"list_bindings", "-q", "-p", vhost});
+  EXPECT_EQ(ask_about(url, {"away", "here", "gone", "amq.direct", "amq.topic", "away"}),
+            "away 404, here 0, gone 404, amq.direct 0, amq.topic 0, away 404, ");
+  EXPECT_EQ(rabbit.ctl({"list_bindings", "-q", "-p", vhost}), bindings) << "nothing is changed";
+  EXPECT_EQ(probe.queue("q")->messages, 0u);
+  EXPECT_EQ(ask_about(url, {}), "");
+}
+
+TEST_F(broker_check, who_may_not_publish_to_an_exchange_is_told_so_and_need_not_read) {
+  amqp_probe probe(url);
+  for (const char* name : {"ours", "theirs"}) probe.declare_exchange(name, "topic");
+  const std::vector<std::string> names{"theirs", "ours", "amq.direct", "none"};
+  EXPECT_EQ(ask_about(url_of("writes_only", "^$", "^(ours|amq.direct)$"), names),
+            "theirs 403, ours 0, amq.direct 0, none 404, ");
+  EXPECT_EQ(ask_about(url_of("reads_too", "^$", "^(ours|amq.direct)$", ".*"), names),
+            "theirs 403, ours 0, amq.direct 0, none 404, ");
+  EXPECT_EQ(ask_about(url_of("reads_only", "^$", "^$", ".*"), names),
+            "theirs 403, ours 403, amq.direct 403, none 404, ");
+}
+
+TEST_F(broker_check, when_the_time_is_over_the_rest_is_not_asked_about) {
+  EXPECT_THAT(ask_about(url, std::vector<std::string>(100'000, "amq.topic"), 1ms),
+              testing::EndsWith("the time was over"));
 }
 
 TEST_F(broker_check, a_broker_that_cannot_be_reached_is_no_answer) {

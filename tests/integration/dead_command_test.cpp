@@ -3,6 +3,8 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <csignal>
+
 #include "tests/integration/database_fault.hpp"
 #include "tests/integration/verb.hpp"
 
@@ -32,6 +34,15 @@ class dead_command : public database_fault {
     ask("UPDATE outbox.messages SET last_error = 'refused: 406 PRECONDITION_FAILED',"
         " due_at = now() - interval '3 hours' WHERE id = 4 RETURNING id");
   }
+
+  // From id 5 on; every third has a key.
+  void insert_dead(int count) {
+    ask("INSERT INTO outbox.messages (routing_key, ordering_key, payload) SELECT 'q',"
+        " CASE WHEN n % 3 = 0 THEN 'k' || n END, 'n' || n FROM generate_series(1, " +
+        std::to_string(count) + ") AS n RETURNING id");
+    ask("UPDATE outbox.messages SET status = 'dead', due_at = now(), last_error = 'nacked: n'"
+        " WHERE status = 'pending' RETURNING id");
+  }
 };
 
 TEST_F(dead_command, lists_what_the_filters_let_through) {
@@ -58,6 +69,10 @@ TEST_F(dead_command, lists_what_the_filters_let_through) {
   EXPECT_EQ(ids({"--type", "user.created"}), "1");
   EXPECT_EQ(ids({"--reason", "refused"}), "4");
   EXPECT_EQ(ids({"--since", "1h"}), "123");
+  EXPECT_EQ(ids({"--since",
+                 ask("SELECT to_char(now() - interval '1 h', 'YYYY-MM-DD\"T\"HH24:MI:SSOF')")}),
+            "123");
+  EXPECT_EQ(ids({"--since", "4h"}), "1234");
   EXPECT_EQ(ids({"--id", "3"}), "3");
   EXPECT_EQ(ids({"--limit", "2"}), "12");
   EXPECT_EQ(ids({"--id", "99"}), "");
@@ -99,13 +114,51 @@ TEST_F(dead_command, retries_and_discards_what_was_chosen_and_nothing_else) {
   EXPECT_EQ(got.rows.size(), 3u);
 }
 
-TEST_F(dead_command, decides_about_thousands) {
-  ask("INSERT INTO outbox.messages (routing_key, payload) SELECT 'q', n::text FROM"
-      " generate_series(1, 2500) AS n RETURNING id");
-  ask("UPDATE outbox.messages SET status = 'dead', due_at = now(), last_error = 'nacked: n'"
-      " WHERE status = 'pending' RETURNING id");
-  EXPECT_EQ(outboxd({"discard", "--reason", "nacked"}).out, "discarded 2500 rows\n");
+TEST_F(dead_command, decides_about_thousands_and_says_how_many_there_were) {
+  insert_dead(2'500);
+  const auto all = json::parse(outboxd({"discard", "--reason", "nacked", "-o", "json"}).out);
+  EXPECT_EQ(all.at("action"), "discard");
+  EXPECT_EQ(all.at("rows"), 2500);
+  EXPECT_EQ(all.at("total"), 2500);
+  EXPECT_EQ(all.at("done"), true);
   EXPECT_EQ(number("SELECT count(*) FROM outbox.messages"), 4);
+  const auto would = json::parse(outboxd({"discard", "--all", "--dry-run", "-o", "json"}).out);
+  EXPECT_EQ(would.at("rows"), 4);
+  EXPECT_EQ(would.at("done"), false);
+}
+
+// The second of three statements waits for a row that somebody else has locked: the signal comes
+// while it does.
+TEST_F(dead_command, a_signal_ends_it_between_two_batches_and_the_printed_line_does_the_rest) {
+  insert_dead(2'500);
+  const std::vector<std::string> typed{"dead", "retry", "--reason", "nacked", "--since", "1h"};
+  pqxx::connection connection(db.url());
+  pqxx::work other(connection);
+  other.exec("SELECT id FROM outbox.messages WHERE id = 1504 FOR UPDATE");
+  const auto first = begin_verb(typed, {{"OUTBOX_DATABASE_URL", db.url()}});
+  ASSERT_TRUE(eventually(60s, [&] {
+    return number(
+               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outboxd dead'"
+               " AND datname = current_database() AND wait_event_type = 'Lock'") == 1;
+  })) << first->err();
+  first->kill(SIGINT);
+  other.abort();
+  const auto stopped = end_of(*first);
+  EXPECT_EQ(stopped.code, 75) << stopped.err;
+  EXPECT_EQ(stopped.out, "retried 2000 rows\n");
+  EXPECT_THAT(stopped.err, HasSubstr("stopped by a signal"));
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE status = 'deferred'"), 2'000);
+
+  auto words = words_to_go_on(stopped);
+  ASSERT_EQ(words.size(), 6u) << stopped.err;
+  EXPECT_THAT(words.back(), testing::StartsWith("2")) << "a time, by now";
+  words[3] = "nacked";  // as a shell would have it
+  EXPECT_EQ(run_verb(words, {{"OUTBOX_DATABASE_URL", db.url()}}).out, "retried 500 rows\n");
+  EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE status = 'dead'"), 4);
+  const auto relay = start_ready(db.url());
+  ASSERT_TRUE(eventually(60s, [&] {
+    return number("SELECT count(*) FROM outbox.messages WHERE status = 'sent'") == 2'500;
+  })) << relay->log();
 }
 
 // Another verb for the same people.

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <stdexcept>
 
+#include "outbox/exchanges_in_use.hpp"
 #include "tests/support/outbox_database.hpp"
 #include "tests/support/servers.hpp"
 
@@ -142,6 +143,53 @@ TEST(check_database, names_who_holds_the_horizon) {
   db.run("BEGIN; SELECT pg_current_xact_id(); PREPARE TRANSACTION 'forgotten'");
   EXPECT_THAT(held(), HasSubstr("prepared transaction 'forgotten' (postgres) has kept vacuum"));
   db.run("ROLLBACK PREPARED 'forgotten'");
+}
+
+std::string named_by_rows(const outbox_database& db) {
+  outbox::check_options options;
+  options.url = db.url();
+  std::string all;
+  for (const auto& exchange : outbox::exchanges_in_use(options).value())
+    all += "'" + exchange.name + (exchange.awaited ? "' awaited, " : "', ");
+  return all;
+}
+
+TEST(exchanges_in_use, are_those_of_rows_that_wait_and_of_rows_that_were_sent) {
+  outbox_database db;
+  EXPECT_EQ(named_by_rows(db), "");
+  db.run(
+      "INSERT INTO \"outbox\".messages (exchange, payload, not_before) VALUES ('sent', 'x', NULL),"
+      " ('both', 'x', NULL), ('dead', 'x', NULL), ('failed', 'x', NULL), ('', 'x', NULL),"
+      " ('both', 'x', NULL), ('scheduled', 'x', now() + interval '1 day'), ('waits', 'x', NULL)");
+  db.run("UPDATE \"outbox\".messages SET status = 'sent', sent_at = now() WHERE id IN (1, 2)");
+  db.run("UPDATE \"outbox\".messages SET status = 'dead', due_at = now() WHERE id = 3");
+  db.run(
+      "UPDATE \"outbox\".messages SET status = 'deferred', due_at = now(), attempts = 1 WHERE id = "
+      "4");
+  EXPECT_EQ(named_by_rows(db),
+            "'' awaited, 'both' awaited, 'failed' awaited, 'scheduled' awaited, 'waits' awaited, "
+            "'sent', ");
+}
+
+// What waits behind a hold is old, and the rest of the table newer.
+TEST(exchanges_in_use, old_rows_that_wait_are_seen_behind_many_new_ones) {
+  outbox_database db;
+  const auto insert = [&](const std::string& exchange, int count) {
+    db.run("INSERT INTO \"outbox\".messages (exchange, payload) SELECT '" + exchange +
+           "', 'x' FROM generate_series(1, " + std::to_string(count) + ")");
+  };
+  insert("held", 10);
+  insert("flows", 20'000);
+  db.run(
+      "UPDATE \"outbox\".messages SET status = 'sent', sent_at = now() WHERE exchange = 'flows'");
+  insert("new", 1);
+  EXPECT_EQ(named_by_rows(db), "'held' awaited, 'new' awaited, 'flows', ");
+}
+
+TEST(exchanges_in_use, cannot_be_told_without_the_table) {
+  outbox::check_options options;
+  options.url = shared_postgres().create_database();
+  EXPECT_EQ(outbox::exchanges_in_use(options).error().kind, base::failure_kind::not_ready);
 }
 
 }  // namespace

@@ -6,7 +6,6 @@
 
 #include <csignal>
 #include <set>
-#include <sstream>
 
 #include "outbox/migrator.hpp"
 #include "tests/integration/database_fault.hpp"
@@ -25,15 +24,8 @@ class row_verbs : public database_fault {
  protected:
   std::unique_ptr<child_process> begin(std::vector<std::string> arguments,
                                        std::map<std::string, std::string> env = {}) const {
-    arguments.insert(arguments.begin(), OUTBOXD_BINARY);
     env.try_emplace("OUTBOX_DATABASE_URL", db.url());
-    return std::make_unique<child_process>(command{std::move(arguments), std::move(env)});
-  }
-
-  static verb_answer end_of(child_process& child) {
-    const auto status = child.wait(120s);
-    if (!status) throw std::runtime_error("outboxd does not end: " + child.err());
-    return {status->code, child.out(), child.err()};
+    return begin_verb(std::move(arguments), env);
   }
 
   verb_answer outboxd(std::vector<std::string> arguments,
@@ -115,11 +107,8 @@ TEST_F(row_verbs, a_signal_ends_it_between_two_batches_and_the_printed_line_goes
   const auto stopped = end_of(*first);
   EXPECT_EQ(stopped.code, 75);
   EXPECT_THAT(stopped.err, HasSubstr("stopped by a signal"));
-  const auto at = stopped.err.find("to go on: outboxd ");
-  ASSERT_NE(at, std::string::npos) << stopped.err;
-  std::istringstream line(stopped.err.substr(at + std::string("to go on: outboxd ").size()));
-  std::vector<std::string> words;
-  for (std::string word; line >> word;) words.push_back(word);
+  auto words = words_to_go_on(stopped);
+  ASSERT_FALSE(words.empty()) << stopped.err;
   words.back() = "0";  // the rate
   const auto rest = outboxd(words);
   EXPECT_EQ(rest.code, 0) << rest.err;

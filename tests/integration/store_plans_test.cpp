@@ -7,6 +7,7 @@
 #include <set>
 #include <sstream>
 
+#include "outbox/exchanges_in_use.hpp"
 #include "outbox/pg_sql.hpp"
 #include "tests/support/outbox_database.hpp"
 
@@ -143,6 +144,17 @@ TEST_P(store_plans,
   EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Bitmap")));
   // The next two, ten above the frontier, ten that are due and the first that is not.
   EXPECT_LE(visited_by(sql_.read_new, values), 2 + 10 + 10 + 1);
+}
+
+// For `outboxd check`, on a table of any size.
+TEST_P(store_plans, listing_exchanges_looks_at_no_more_rows_than_its_limits) {
+  const outbox::statement sql{"exchanges", outbox::exchanges_in_use_sql("outbox")};
+  const auto plan = plan_of(sql, "100");
+  EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
+  EXPECT_THAT(plan, testing::HasSubstr("messages_failed"));
+  EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Seq Scan on messages")));
+  EXPECT_LE(visited_by(sql, "100"), 5 * 100);
 }
 
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {

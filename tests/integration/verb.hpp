@@ -2,9 +2,13 @@
 #pragma once
 
 #include <chrono>
+#include <iterator>
 #include <map>
+#include <memory>
+#include <sstream>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/child_process.hpp"
@@ -16,15 +20,32 @@ struct verb_answer {
   std::string out, err;
 };
 
-// Throws when it does not end within a minute.
+inline std::unique_ptr<child_process> begin_verb(
+    std::vector<std::string> arguments, const std::map<std::string, std::string>& environment) {
+  arguments.insert(arguments.begin(), OUTBOXD_BINARY);
+  return std::make_unique<child_process>(command{std::move(arguments), environment});
+}
+
+// Throws when it does not end within two minutes.
+inline verb_answer end_of(child_process& verb) {
+  const auto status = verb.wait(std::chrono::minutes(2));
+  if (!status) throw std::runtime_error("outboxd does not end: " + verb.err());
+  return {status->code, verb.out(), verb.err()};
+}
+
 inline verb_answer run_verb(std::vector<std::string> arguments,
                             const std::map<std::string, std::string>& environment) {
-  const std::string verb = arguments.empty() ? "" : arguments.front();
-  arguments.insert(arguments.begin(), OUTBOXD_BINARY);
-  child_process child({std::move(arguments), environment});
-  const auto status = child.wait(std::chrono::seconds(60));
-  if (!status) throw std::runtime_error("outboxd " + verb + " does not end");
-  return {status->code, child.out(), child.err()};
+  return end_of(*begin_verb(std::move(arguments), environment));
+}
+
+// The words behind "outboxd" in the line that a stopped verb says it goes on with; none: it says
+// none.
+inline std::vector<std::string> words_to_go_on(const verb_answer& stopped) {
+  const std::string before = "to go on: outboxd ";
+  const auto at = stopped.err.find(before);
+  if (at == std::string::npos) return {};
+  std::istringstream line(stopped.err.substr(at + before.size()));
+  return {std::istream_iterator<std::string>(line), {}};
 }
 
 }  // namespace outboxd::tests

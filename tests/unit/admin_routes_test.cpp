@@ -45,7 +45,7 @@ TEST(admin_routes, a_list_takes_filters_from_the_query) {
   EXPECT_EQ(some.which.ordering_key, "k");
   EXPECT_EQ(some.which.type, "t");
   EXPECT_EQ(some.which.reason, "nacked");
-  EXPECT_EQ(some.which.since, 2s) << "rounded up: nothing asked for is left out";
+  EXPECT_EQ(some.which.since->ago, 2s) << "rounded up: nothing asked for is left out";
   EXPECT_EQ(some.which.id, 7);
   EXPECT_EQ(some.after, 3);
   EXPECT_EQ(some.limit, 9u);

@@ -1,7 +1,8 @@
-// replay and purge: what the command line makes of them, and what they print to be typed again.
+// Verbs for many rows: what the command line makes of them, and what they print to be typed again.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "service/dead_command.hpp"
 #include "service/purge_command.hpp"
 #include "service/replay_command.hpp"
 
@@ -86,6 +87,22 @@ TEST(cli_rows, the_line_to_go_on_with_means_the_same) {
             "outboxd replay --until 1h --all --rate 1000");
   EXPECT_EQ(as_typed(parsed<purge_command>({"purge", "--dead-older-than", "36h", "--rate", "5"})),
             "outboxd purge --dead-older-than 36h --rate 5");
+  EXPECT_EQ(as_typed(parsed<dead_command>({"dead", "retry", "--all"})), "outboxd dead retry --all");
+}
+
+TEST(cli_rows, the_line_to_go_on_with_names_every_filter) {
+  const std::vector<std::string> typed{
+      "dead",   "discard", "--exchange", "",       "--routing-key", "r",  "--key", "k k",
+      "--type", "t",       "--reason",   "nacked", "--since",       "2h", "--id",  "7"};
+  auto c = parsed<dead_command>(typed);
+  const std::string filters =
+      "outboxd dead discard --exchange '' --routing-key 'r' --key 'k k' --type 't' --id 7"
+      " --reason 'nacked' --since ";
+  EXPECT_EQ(as_typed(c), filters + "2h");
+  c.which.since->at = "2026-11-21T08:00:00.000000Z";
+  EXPECT_EQ(as_typed(c), filters + "2026-11-21T08:00:00.000000Z");
+  EXPECT_EQ(parsed<dead_command>({"dead", "retry", "--since", c.which.since->at}).which.since->at,
+            c.which.since->at);
 }
 
 }  // namespace

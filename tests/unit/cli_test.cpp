@@ -105,7 +105,7 @@ TEST(cli, dead_lists_unless_told_otherwise_and_takes_filters) {
   EXPECT_EQ(list.limit, 7u);
   EXPECT_EQ(list.which.ordering_key, "k");
   EXPECT_EQ(list.which.reason, "nacked");
-  EXPECT_EQ(list.which.since, std::chrono::hours(2));
+  EXPECT_EQ(list.which.since->ago, std::chrono::hours(2));
   EXPECT_FALSE(list.which.exchange);
   const auto show = parsed<dead_command>({"dead", "show", "5"});
   EXPECT_EQ(show.what, action::show);

@@ -250,6 +250,20 @@ TEST(methods, a_temporary_queue_is_exclusive_and_nobody_waits_for_an_answer) {
   EXPECT_TRUE(r.empty());
 }
 
+TEST(methods, exchanges_are_unbound_and_nobody_waits_for_an_answer) {
+  std::string out;
+  append_exchange_unbind(out, 2, "events", "amq.direct", "k");
+  const std::string arguments = payload_of(out, 2, 40, 40);
+  wire::reader r(arguments);
+  EXPECT_EQ(r.number(2), 0u);
+  EXPECT_EQ(r.short_string(), "events");
+  EXPECT_EQ(r.short_string(), "amq.direct");
+  EXPECT_EQ(r.short_string(), "k");
+  EXPECT_EQ(r.number(1), 1u) << "no-wait";
+  EXPECT_TRUE(r.fields().empty());
+  EXPECT_TRUE(r.empty());
+}
+
 TEST(methods, heartbeat_is_an_empty_frame_on_channel_0) {
   std::string out;
   append_heartbeat(out);
