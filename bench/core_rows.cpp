@@ -354,7 +354,8 @@ int main(int argc, char** argv) {
     for (const auto& [name, kind] : kinds) {
       if (!arg(1).empty() && arg(1) != name) continue;
       l.kind = kind;
-      const std::string what = part + " " + name;
+      std::string what = part;
+      what.append(" ").append(name);
       part == "core" ? run<core_world>(what, l) : run<driver_world>(what, l);
     }
   }

@@ -47,9 +47,8 @@ class cluster : public testing::Test {
           return db.value("SELECT count(*) FROM outbox.messages WHERE status <> 'sent'") == "0";
         }))
         << relay->get("/readyz?verbose") << relay->log();
-    amqp_probe broker(brokers.url(asked));
     deliveries got;
-    got.take_all(broker, "q");
+    got.consume_all(brokers.url(asked), "q");
     EXPECT_THAT(got.out_of_order, IsEmpty());
     EXPECT_THAT(got.two_bodies, IsEmpty());
     std::size_t lost = 0;

@@ -12,7 +12,6 @@ namespace {
 using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::IsEmpty;
-using testing::Not;
 
 class nacking_channels : public testing::Test, protected broker_world {
  protected:

@@ -31,7 +31,7 @@ rabbitmq_cluster::rabbitmq_cluster() {
 }
 
 std::string rabbitmq_cluster::directory(int node) const {
-  const auto stack = scratch_directory();
+  const auto& stack = scratch_directory();
   return node == 0 ? stack.string() : (stack / ("n" + std::to_string(node))).string();
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <utility>
 
 namespace outboxd::tests {
@@ -83,21 +84,39 @@ void writers::run(unsigned number) {
 }
 
 void deliveries::take_all(amqp_probe& broker, const std::string& queue) {
-  while (const auto m = broker.get(queue)) {
-    const auto id = std::get<std::int64_t>(m->header("x-outbox-id").value().value);
-    const auto [first, is_new] = rows.emplace(m->properties.message_id.value(), row{id, m->body});
-    if (!is_new) {
-      ++duplicates;
-      if (first->second.body != m->body)
-        two_bodies.push_back(first->second.body + " and " + m->body);
-      continue;
+  while (const auto m = broker.get(queue)) note(*m);
+}
+
+void deliveries::consume_all(const std::string& amqp_url, const std::string& queue) {
+  constexpr std::uint32_t acknowledged_at_once = 500;
+  {
+    amqp_probe consumer(amqp_url);
+    const std::uint32_t there = consumer.queue(queue).value().messages;
+    consumer.consume(queue, 4 * acknowledged_at_once);
+    for (std::uint32_t n = 1; n <= there; ++n) {
+      const auto m = consumer.next(std::chrono::seconds(30));
+      if (!m) throw std::runtime_error(queue + " holds fewer messages than it says");
+      note(*m);
+      if (n % acknowledged_at_once == 0 || n == there) consumer.ack(m->delivery_tag, true);
     }
-    const auto key = m->header("x-outbox-key");
-    if (!key) continue;
-    auto& last = last_of_key_[std::get<std::string>(key->value)];
-    if (id < last) out_of_order.push_back(m->body + " behind " + std::to_string(last));
-    last = std::max(last, id);
   }
+  amqp_probe rest(amqp_url);  // the number may have been that of a moment before
+  take_all(rest, queue);
+}
+
+void deliveries::note(const amqp_message& m) {
+  const auto id = std::get<std::int64_t>(m.header("x-outbox-id").value().value);
+  const auto [first, is_new] = rows.emplace(m.properties.message_id.value(), row{id, m.body});
+  if (!is_new) {
+    ++duplicates;
+    if (first->second.body != m.body) two_bodies.push_back(first->second.body + " and " + m.body);
+    return;
+  }
+  const auto key = m.header("x-outbox-key");
+  if (!key) return;
+  auto& last = last_of_key_[std::get<std::string>(key->value)];
+  if (id < last) out_of_order.push_back(m.body + " behind " + std::to_string(last));
+  last = std::max(last, id);
 }
 
 }  // namespace outboxd::tests
