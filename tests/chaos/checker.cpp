@@ -94,9 +94,10 @@ class judgement {
   }
 
   // A forgotten row had an id that the database has given away again: it has no place in an order.
+  // Nor has one that the broker gave before to a consumer which is gone.
   void arrived_first(const delivery& d, const written_row& row) {
     ++verdict_.delivered;
-    if (!row.key || row.not_before || row.outcome != fate::committed) return;
+    if (!row.key || row.not_before || row.outcome != fate::committed || d.redelivered) return;
     auto& last = last_[d.queue][*row.key];
     if (last != nullptr && last->id > row.id && facts_.keeps_order)
       broken(promise::in_order, name(row) + " after " + name(*last) + " in " + d.queue);

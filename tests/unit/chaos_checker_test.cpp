@@ -131,6 +131,13 @@ TEST_F(chaos_checker, finds_a_later_row_of_a_key_that_came_first) {
               ElementsAre("row 1 (m1) of key k after row 2 (m2) of key k in b"));
 }
 
+TEST_F(chaos_checker,
+       a_row_that_the_broker_gave_before_to_a_lost_consumer_has_no_place_in_the_order) {
+  never_arrived(1, "b");
+  arrive(1, "b").redelivered = true;
+  EXPECT_THAT(broken(judge(world)), IsEmpty());
+}
+
 TEST_F(chaos_checker, knows_no_order_of_scheduled_rows_and_of_rows_without_a_key) {
   row(1).not_before = 5ms;
   write(4, std::nullopt);
