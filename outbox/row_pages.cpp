@@ -68,7 +68,7 @@ base::result<row_pages> row_pages::open(const row_page_options& options) {
     auto opened = std::make_unique<impl>(options);
     if (const int found = opened->version(); found < options.version) {
       return base::failure{base::failure_kind::not_ready,
-                           "schema " + quoted(options.schema) + " has version " +
+                           "schema " + outbox::quoted(options.schema) + " has version " +
                                std::to_string(found) + ", this needs version " +
                                std::to_string(options.version) + ": run `outboxd migrate`"};
     }

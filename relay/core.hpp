@@ -163,6 +163,7 @@ class core {
   bool take_round(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
   std::size_t take_open(const outbox::read_request& request, outbox::read_answer& answer,
                         time_point now, bool& found);
+  void put_back_walked(std::int64_t read_to);
   void take_too_late(std::vector<outbox::message>& late, time_point now);
   void take(outbox::message&& m, time_point now);
   void skip(const outbox::message& m);
@@ -262,10 +263,11 @@ class core {
 
   // Reading.
   std::optional<outbox::read_request> read_out_;
-  bool read_is_stale_ = false;   // it was sent under an earlier lead
-  bool walk_is_round_ = false;   // what its scan is for
-  bool mostly_skipped_ = false;  // of the rows of the last answer
-  bool read_all_ = false;        // the last read found nothing more
+  bool read_is_stale_ = false;           // it was sent under an earlier lead
+  bool walk_is_round_ = false;           // what its scan is for
+  std::vector<outbox::row_ref> walked_;  // rows with a key that it brought
+  bool mostly_skipped_ = false;          // of the rows of the last answer
+  bool read_all_ = false;                // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_, round_at_;
   std::chrono::milliseconds round_pause_{0};
   std::optional<bool> wake_lock_todo_;  // true: try, false: release

@@ -184,6 +184,7 @@ bool core::take_asked(const outbox::read_request& request, outbox::read_answer& 
     }
     key_order::change c;
     if (keys_.admit_skipped(m, free_rows(), c)) {
+      walked_.push_back(m.ref);
       take(std::move(m), now);
       found = true;
     } else {
@@ -207,7 +208,11 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
     to = m.ref.id;
     skipped_.look_at(to);
     if (rows_.knows(m.ref) || enlisting_.contains(m.ref)) continue;
-    found |= take_or_skip(m, now) == place::taken;
+    const outbox::row_ref ref = m.ref;
+    const bool has_key = m.ordering_key.has_value();
+    if (take_or_skip(m, now) != place::taken) continue;
+    if (has_key) walked_.push_back(ref);
+    found = true;
   }
   if (complete) to = answer.below_to;
   skipped_.looked_at(to, !request.below->without.empty(), request.below->after);
@@ -216,6 +221,19 @@ bool core::take_round(const outbox::read_request& request, outbox::read_answer& 
     if (destinations_.round_ended(now)) skipped_.look_again();
   }
   return found;
+}
+
+// A walk goes past rows in gaps that have not been read, because they are many, or because there
+// was no room. One of them may be an earlier one of the key: what the walk found behind them waits
+// for the next.
+void core::put_back_walked(std::int64_t read_to) {
+  for (const outbox::row_ref& ref : std::exchange(walked_, {})) {
+    row* r = ref.id > read_to ? rows_.find(ref) : nullptr;
+    if (r == nullptr || r->state == row_state::deciding) continue;
+    key_order::change c = keys_.forget(*r);
+    drop(*r);
+    apply(c);
+  }
 }
 
 // Scheduled further away than allowed.
@@ -254,7 +272,9 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (request.below)
     found |= walk_is_round_ ? take_round(request, *answer, now) : take_asked(request, *answer, now);
   const std::size_t taken = take_open(request, *answer, now, found);
-  found |= take_due(answer->due, outbox::reader::covered_by(request, *answer, taken), true, now);
+  const auto now_read_to = outbox::reader::covered_by(request, *answer, taken);
+  put_back_walked(now_read_to);
+  found |= take_due(answer->due, now_read_to, true, now);
   take_too_late(answer->too_late, now);
   reader_.answered(request, *answer, taken);
   rows_.read_answered();
