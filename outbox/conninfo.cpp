@@ -54,7 +54,7 @@ bool given_by_environment(const PQconninfoOption& option) {
   return option.compiled == nullptr || std::string_view(option.val) != option.compiled;
 }
 
-std::string quoted(std::string_view value) {
+std::string quoted_value(std::string_view value) {
   std::string out = "'";
   for (const char c : value) {
     if (c == '\'' || c == '\\') out += '\\';
@@ -149,7 +149,7 @@ std::string complete_conninfo(const std::string& url, const std::string& applica
   std::string out;
   for (const auto& [keyword, value] : chosen) {
     if (!out.empty()) out += ' ';
-    out += keyword + '=' + quoted(value);
+    out += keyword + '=' + quoted_value(value);
   }
   return out;
 }

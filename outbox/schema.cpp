@@ -55,11 +55,11 @@ std::string quoted(std::string_view validated_name) {
 
 std::string fill_in(std::string_view sql, const schema_names& names) {
   const std::array<std::pair<std::string_view, std::string>, 5> words = {{
-      {R"("outbox")", quoted(names.schema)},
-      {R"("outbox_writer")", quoted(names.roles.writer)},
-      {R"("outbox_relay")", quoted(names.roles.relay)},
-      {R"("outbox_operator")", quoted(names.roles.operator_)},
-      {R"("outbox_reader")", quoted(names.roles.reader)},
+      {R"("outbox")", outbox::quoted(names.schema)},
+      {R"("outbox_writer")", outbox::quoted(names.roles.writer)},
+      {R"("outbox_relay")", outbox::quoted(names.roles.relay)},
+      {R"("outbox_operator")", outbox::quoted(names.roles.operator_)},
+      {R"("outbox_reader")", outbox::quoted(names.roles.reader)},
   }};
   std::string text;
   // In one pass: a name that was filled in is never taken for a word.

@@ -29,7 +29,7 @@ std::string replaced(std::string text, std::string_view what, std::string_view w
 }
 
 // For bash and zsh; fish writes \' inside of quotes.
-std::string quoted(const std::string& text) {
+std::string shell_quoted(const std::string& text) {
   return "'" + replaced(text, "'", "'\\''") + "'";
 }
 std::string fish_quoted(const std::string& text) {
@@ -77,7 +77,7 @@ words value_patterns(const std::string& path, const cli_option& option) {
     std::string text = path;
     text += " ";
     text += name;
-    out.push_back((path.empty() ? "*" : "") + quoted(text));
+    out.push_back((path.empty() ? "*" : "") + shell_quoted(text));
   }
   return out;
 }
@@ -170,15 +170,15 @@ std::string filled(std::string_view script, const std::string& steps, const std:
 
 // Of zsh's _describe.
 std::string described(const std::string& name, const std::string& sentence) {
-  return " " + quoted(name + ":" + sentence);
+  return " " + shell_quoted(name + ":" + sentence);
 }
 
 std::string zsh_offer(const std::string& path, const cli_verb& verb, const cli_verb& root) {
-  std::string out = "    " + quoted(path) + ") verbs=(";
+  std::string out = "    " + shell_quoted(path) + ") verbs=(";
   for (const auto& child : verb.verbs) out += described(child.name, child.sentence);
   for (const auto& option : verb.options) {
     if (!option.names.empty()) continue;
-    for (const auto& choice : option.choices) out += " " + quoted(choice);
+    for (const auto& choice : option.choices) out += " " + shell_quoted(choice);
   }
   out += " ) options=(";
   each_option(verb, root, [&](const cli_option& option) {
@@ -207,11 +207,12 @@ std::string bash_completion() {
     each_option(verb, root, [&](const cli_option& option) {
       all.insert(all.end(), option.names.begin(), option.names.end());
     });
-    offers += "        " + quoted(path) + ") words=" + quoted(joined(all, " ")) + " ;;\n";
+    offers +=
+        "        " + shell_quoted(path) + ") words=" + shell_quoted(joined(all, " ")) + " ;;\n";
   });
   const auto values = value_cases(
-      root, [](const std::string& choices) { return "words=" + quoted(choices); }, ":");
-  return filled(bash_script, joined(steps(root, quoted), " | "), values, offers);
+      root, [](const std::string& choices) { return "words=" + shell_quoted(choices); }, ":");
+  return filled(bash_script, joined(steps(root, shell_quoted), " | "), values, offers);
 }
 
 std::string zsh_completion() {
@@ -223,7 +224,7 @@ std::string zsh_completion() {
   const auto values = value_cases(
       root, [](const std::string& choices) { return "compadd " + choices + "; return"; },
       "return 1");
-  return filled(zsh_script, joined(steps(root, quoted), " | "), values, offers);
+  return filled(zsh_script, joined(steps(root, shell_quoted), " | "), values, offers);
 }
 
 std::string fish_completion() {

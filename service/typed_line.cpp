@@ -5,7 +5,7 @@
 namespace outboxd::service {
 namespace {
 
-std::string quoted(const std::string& text) {
+std::string shell_quoted(const std::string& text) {
   std::string out = "'";
   for (const char c : text) {
     if (c == '\'') {
@@ -24,7 +24,7 @@ void typed_line::append(const char* option, const std::string& value) {
 }
 
 void typed_line::add(const char* option, const std::optional<std::string>& text) {
-  if (text) append(option, quoted(*text));
+  if (text) append(option, shell_quoted(*text));
 }
 
 void typed_line::add(const char* option, const std::optional<outbox::point_in_time>& when) {

@@ -25,7 +25,7 @@ std::string page() {
 }
 
 // What the first group of the pattern matches below that heading, in the order of the page.
-std::vector<std::string> quoted(const std::string& heading, const std::string& pattern) {
+std::vector<std::string> quoted_in(const std::string& heading, const std::string& pattern) {
   const std::string all = page();
   const auto begin = all.find("\n## " + heading + "\n");
   if (begin == all.npos) throw std::runtime_error("no heading " + heading);
@@ -79,7 +79,8 @@ class where_is_my_message : public running_page {
   }
 
   outbox_database db;
-  const std::vector<std::string> queries = quoted("Where is my message?", "```sql\n([^;]*);\n```");
+  const std::vector<std::string> queries =
+      quoted_in("Where is my message?", "```sql\n([^;]*);\n```");
 };
 
 TEST_F(where_is_my_message, its_row_is_found) {
@@ -107,7 +108,7 @@ std::vector<std::string> words_of(const std::string& line) {
 class broker_user : public running_page, public broker_world {};
 
 TEST_F(broker_user, may_write_where_the_page_says_and_nowhere_else) {
-  const auto lines = quoted("Broker user", "\n    (rabbitmqctl [^\n]*)");
+  const auto lines = quoted_in("Broker user", "\n    (rabbitmqctl [^\n]*)");
   ASSERT_THAT(lines, SizeIs(2));
   for (const auto& line : lines) {
     auto words = words_of(line);
