@@ -77,5 +77,48 @@ TEST_F(core_order, a_pipelined_row_in_doubt_stays_behind_one_that_went_back_to_t
   EXPECT_THAT(published(), IsEmpty());
 }
 
+TEST_F(core_order, a_walk_brings_no_row_of_a_key_before_an_earlier_one_in_a_gap) {
+  lead();
+  read({message(1, "k")});
+  ASSERT_THAT(published(), ElementsAre(1));
+  lands(1, verdict::returned, doubt::none, 312);
+  wake();
+  read({message(40, "k")});  // behind row 1, and skipped
+  ASSERT_EQ(decide().size(), 1u);
+  pass(10s);
+  outbox::message again = message(1, "k");
+  again.attempts = 1;
+  read({}, {again});
+  ASSERT_THAT(published(), ElementsAre(1));
+  lands(1, verdict::confirmed);  // the key is free: its rows are looked for
+
+  // Others were committed late, among them row 38 of the key. The answer is full before it.
+  const auto asked = take<do_read>();
+  ASSERT_TRUE(asked && asked->request.below);
+  outbox::read_answer full = answer();
+  full.snap = {.xmin = 100, .next_xid = 100};
+  for (std::size_t i = 0; i < asked->request.limit; ++i)
+    full.rows.push_back(message(21 + static_cast<std::int64_t>(i)));
+  ASSERT_LT(full.rows.back().ref.id, 38);
+  full.below = {message(40, "k")};
+  full.below_to = asked->request.frontier;
+  core_.read_answered(std::move(full), now_);
+  poll();
+  EXPECT_THAT(published(), ElementsAre(21, 22, 23, 24, 25));
+
+  const auto next = take<do_read>();
+  ASSERT_TRUE(next && next->request.below) << "once more";
+  outbox::read_answer rest = answer();
+  rest.snap = {.xmin = 100, .next_xid = 100};
+  rest.rows = {message(38, "k")};
+  rest.below = {message(40, "k")};
+  rest.below_to = next->request.frontier;
+  core_.read_answered(std::move(rest), now_);
+  poll();
+  EXPECT_THAT(published(), ElementsAre(38));
+  lands(38, verdict::confirmed);
+  EXPECT_THAT(published(), ElementsAre(40));
+}
+
 }  // namespace
 }  // namespace outboxd::relay
