@@ -68,7 +68,10 @@ TEST_F(replicas, one_leads_and_says_so_everywhere) {
     return standing == count - 1;
   }));
   const std::string name = "replica-" + std::to_string(leads);
-  EXPECT_THAT(one((leads + 1) % count).get("/readyz?verbose"), HasSubstr("led by " + name));
+  EXPECT_TRUE(eventually(30s, [&] {
+    return one((leads + 1) % count).get("/readyz?verbose").find("led by " + name) !=
+           std::string::npos;
+  })) << one((leads + 1) % count).get("/readyz?verbose");
   EXPECT_THAT(one(leads).log(), HasSubstr("lead.gained"));
   EXPECT_EQ(ask("SELECT holder FROM outbox.lead"), name);
   EXPECT_EQ(

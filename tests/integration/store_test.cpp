@@ -73,17 +73,17 @@ class pg_harness final : public store_harness {
              std::optional<std::chrono::milliseconds> lasting) override {
     pqxx::connection connection(db_.url());
     pqxx::work tx(connection);
-    tx.exec_params(
-        outbox::fill_in("SELECT \"outbox\".pause($1, $2, $3 * interval '1 ms', $4)", names()),
-        scope.exchange, scope.ordering_key,
-        lasting ? std::optional(lasting->count()) : std::nullopt, reason);
+    const std::string end =
+        lasting ? "interval '" + std::to_string(lasting->count()) + " ms'" : "NULL";
+    tx.exec(outbox::fill_in("SELECT \"outbox\".pause(", names()) + tx.quote(scope.exchange) + ", " +
+            tx.quote(scope.ordering_key) + ", " + end + ", " + tx.quote(reason) + ")");
     tx.commit();
   }
   void resume(const outbox::pause_scope& scope) override {
     pqxx::connection connection(db_.url());
     pqxx::work tx(connection);
-    tx.exec_params(outbox::fill_in("SELECT \"outbox\".resume($1, $2)", names()), scope.exchange,
-                   scope.ordering_key);
+    tx.exec(outbox::fill_in("SELECT \"outbox\".resume(", names()) + tx.quote(scope.exchange) +
+            ", " + tx.quote(scope.ordering_key) + ")");
     tx.commit();
   }
 
