@@ -46,7 +46,7 @@ TEST(check_database, is_content_with_a_migrated_database) {
 
 TEST(check_database, says_that_the_schema_is_missing) {
   const auto lines = check(shared_postgres().create_database());
-  const auto& schema = line(lines, "schema");
+  const auto schema = line(lines, "schema");
   EXPECT_EQ(schema.state, check_state::fail);
   EXPECT_EQ(schema.kind, base::failure_kind::not_ready);
   EXPECT_THAT(schema.detail, HasSubstr("outboxd migrate"));
@@ -68,7 +68,7 @@ TEST(check_database, names_each_grant_that_is_missing) {
   db.run("CREATE ROLE stranger LOGIN PASSWORD 'secret'");
   const std::string url = db.url() + "?user=stranger&password=secret";
   auto lines = check(url);
-  const auto& update = line(lines, "grant UPDATE on messages");
+  const auto update = line(lines, "grant UPDATE on messages");
   EXPECT_EQ(update.state, check_state::fail);
   EXPECT_EQ(update.kind, base::failure_kind::forbidden);
   EXPECT_THAT(update.detail, HasSubstr("GRANT outbox_relay TO \"stranger\""));
