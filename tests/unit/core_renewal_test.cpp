@@ -24,6 +24,16 @@ class core_renewal : public core_test {
     ASSERT_TRUE(p);
     ASSERT_EQ(p->what->lane, quarantine);
   }
+  // Row 2 is in flight on the lane that nacked, and row 3 is read.
+  void take_it_while_another_is_in_flight() {
+    nack_one_and_ask_again();
+    wake();
+    read({message(2)});
+    ASSERT_THAT(published(), ElementsAre(2));
+    lands(1, verdict::confirmed);
+    wake();
+    read({message(3)});
+  }
   std::vector<lane_id> renewed() {
     std::vector<lane_id> lanes;
     while (const auto r = take<do_renew>()) lanes.push_back(r->lane);
@@ -56,13 +66,7 @@ TEST_F(core_renewal, what_asked_again_is_taken_and_the_lane_that_nacked_it_is_op
 }
 
 TEST_F(core_renewal, what_is_in_flight_there_is_waited_for_and_nothing_follows_it) {
-  nack_one_and_ask_again();
-  wake();
-  read({message(2)});
-  ASSERT_THAT(published(), ElementsAre(2));
-  lands(1, verdict::confirmed);
-  wake();
-  read({message(3)});
+  take_it_while_another_is_in_flight();
   EXPECT_THAT(published(), IsEmpty());
   EXPECT_THAT(renewed(), IsEmpty());
   lands(2, verdict::confirmed);
@@ -74,13 +78,7 @@ TEST_F(core_renewal, what_is_in_flight_there_is_waited_for_and_nothing_follows_i
 
 TEST_F(core_renewal,
        what_in_flight_there_is_not_answered_holds_up_the_others_for_a_second_at_most) {
-  nack_one_and_ask_again();
-  wake();
-  read({message(2)});
-  ASSERT_THAT(published(), ElementsAre(2));
-  lands(1, verdict::confirmed);
-  wake();
-  read({message(3)});
+  take_it_while_another_is_in_flight();
   ASSERT_TRUE(core_.next_poll());
   EXPECT_LE(*core_.next_poll(), now_ + renewals::patience);
   pass(renewals::patience - 1ms);
