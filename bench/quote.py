@@ -12,6 +12,7 @@ import re
 import shlex
 import statistics
 import sys
+import textwrap
 
 from report import Report, describe, number
 
@@ -42,11 +43,16 @@ def figure_table(samples, names):
     return "\n".join(lines)
 
 
+def wrapped(items):
+    """Items of a list, as wide as the document."""
+    return "\n".join(textwrap.fill(item, 120, subsequent_indent="  ", break_on_hyphens=False) for item in items.splitlines())
+
+
 def quoted(match):
     head, what, directory, words, end = match.groups()
     report, data = load(directory)
     if what == "machine":
-        text = describe(data)
+        text = wrapped(describe(data))
     elif what == "targets":
         text = report.target_table()
     else:

@@ -39,9 +39,10 @@ constexpr std::string_view rules[] = {
      "count by 1000)."),
     "A bare number is an error, except `0`.",
     "An empty variable counts as not set.",
-    ("Every secret `X` may be given as `X_FILE`, the path of a file that holds it. The file is "
-     "read again at each reconnect, so a rotated secret needs no restart. One trailing newline is "
-     "ignored. Setting both is an error."),
+    ("Every secret `X` may be given as `X_FILE`, the path of a file that holds it; setting both is "
+     "an error."),
+    ("Such a file is read again at each reconnect, so a rotated secret needs no restart. One "
+     "trailing newline is ignored."),
     ("A variable that begins with `OUTBOX_` and is not listed here draws a warning with the "
      "nearest name."),
     "All mistakes are reported together, and `outboxd` exits with 78.",

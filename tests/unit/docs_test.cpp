@@ -196,6 +196,27 @@ TEST(docs, every_format_of_migrate_print_has_its_recipe) {
   }
 }
 
+// Those of tables, comments and code are as long as they have to be.
+std::vector<std::string> long_lines(const std::string& document, std::size_t most) {
+  std::vector<std::string> found;
+  std::istringstream lines(document);
+  bool code = false;
+  for (std::string line; std::getline(lines, line);) {
+    const auto text = line.substr(std::min(line.find_first_not_of(' '), line.size()));
+    if (text.starts_with("```")) code = !code;
+    if (code || text.starts_with('|') || text.starts_with("<!--")) continue;
+    const auto characters =
+        std::ranges::count_if(line, [](unsigned char c) { return (c & 0xC0U) != 0x80U; });
+    if (static_cast<std::size_t>(characters) > most) found.push_back(line);
+  }
+  return found;
+}
+
+TEST(docs, lines_of_prose_end_at_120_columns) {
+  for (const auto& file : documents())
+    EXPECT_THAT(long_lines(content(file), 120), IsEmpty()) << file;
+}
+
 TEST(docs, what_is_looked_for_is_recognised) {
   EXPECT_THAT(tests_in("TEST_P(store_contract,\n       a_b) {\nTEST(docs, c_d) {"),
               ElementsAre("docs.c_d", "store_contract.a_b"));
@@ -210,6 +231,8 @@ TEST(docs, what_is_looked_for_is_recognised) {
               ElementsAre("a.b", "c.d_e"));
   EXPECT_THAT(last_cells("| fault | test |\n|---|---|\n| a | none: b |\nno row"),
               ElementsAre("none: b"));
+  EXPECT_THAT(long_lines("abcd\n  äöü\n| abcdef |\n```\nabcdef\n```\nabcdef", 5),
+              ElementsAre("abcdef"));
   EXPECT_THAT(events_listed_in("| `row.dead` | x |\n`no.event`"), ElementsAre("row.dead"));
 }
 
