@@ -1,8 +1,6 @@
 // The core's judgement: what became of a publish, and whose fault it was.
-#include <boost/assert.hpp>
-
 #include <algorithm>
-#include <utility>
+#include <cassert>
 
 #include "relay/core.hpp"
 
@@ -50,7 +48,7 @@ void core::lane_closed(lane_id lane, doubt why, time_point now) {
 }
 
 verdict core::landed(row& r, const outcome& o, time_point now) {
-  BOOST_ASSERT_MSG(r.state == row_state::in_flight, "an outcome for a row that is not in flight");
+  assert(r.state == row_state::in_flight && "an outcome for a row that is not in flight");
   if (o.what == verdict::confirmed) {
     confirmed(r, now);
     return verdict::confirmed;

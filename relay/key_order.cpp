@@ -1,8 +1,7 @@
 #include "relay/key_order.hpp"
 
-#include <boost/assert.hpp>
-
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 namespace outboxd::relay {
@@ -112,7 +111,7 @@ void key_order::line_up(key_state& k, row& r, change& c) const {
 
 key_order::change key_order::published(row& r) {
   key_state& k = *r.key;
-  BOOST_ASSERT(k.next == &r);
+  assert(k.next == &r);
   k.waiting.erase(k.waiting.iterator_to(r));
   k.next = nullptr;
   ++k.flying;

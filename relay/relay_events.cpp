@@ -1,7 +1,7 @@
 // What the lead and the broker report, and what operators see of it.
-#include <boost/assert.hpp>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "relay/relay_impl.hpp"
@@ -116,7 +116,7 @@ void relay::impl::outcomes(lane_id, std::span<const outcome> batch) {
   const time_point now = clock_now();
   for (const outcome& o : batch) {
     row* r = core_.find(o.ref);
-    BOOST_ASSERT_MSG(r != nullptr, "an outcome for a row that was not published");
+    assert(r != nullptr && "an outcome for a row that was not published");
     if (o.what == verdict::confirmed) {
       const auto age = r->msg.age + since(r->read_at, now);
       metrics_.confirmed(r->msg.sent_before ? std::nullopt : std::optional(age),

@@ -1,8 +1,7 @@
 #include "relay/window.hpp"
 
-#include <boost/assert.hpp>
-
 #include <algorithm>
+#include <cassert>
 #include <functional>
 
 namespace outboxd::relay {
@@ -203,7 +202,7 @@ row* window::next() {
 }
 
 void window::landed(row& r) {
-  BOOST_ASSERT(r.state == row_state::in_flight && in_flight_ > 0);
+  assert(r.state == row_state::in_flight && in_flight_ > 0);
   lanes_[r.lane].alone = false;
   --lanes_[r.lane].in_flight;
   --in_flight_;

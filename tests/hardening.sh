@@ -22,6 +22,7 @@ has 'relocations are read-only' 'GNU_RELRO' --program-headers
 has 'all of them, from the start' 'BIND_NOW|Flags:.* NOW' --dynamic
 has 'no executable stack' 'GNU_STACK .* RW ' --program-headers
 has 'stack protector' '__stack_chk_fail' --dyn-syms
+has 'assertions' '__assert_fail' --dyn-syms
 has 'fortified functions' '__[a-z]+_chk' --dyn-syms
 if grep -Eq 'RPATH|RUNPATH' <<<"$(readelf -W --dynamic "$binary")"; then
   echo 'FAIL  it looks for libraries in a folder of the build'
