@@ -68,6 +68,7 @@ void connection::act(confirm_channel_opened&) {
     write_log(base::severity::info, "amqp.connected",
               {{"product", session_.server().product},
                {"version", session_.server().version},
+               {"cluster", session_.server().cluster_name},
                {"tls", node_.tls ? stream_.tls_version() : "no"}});
   } else {
     write_log(base::severity::info, "amqp.channel_opened", {});

@@ -15,7 +15,6 @@ using std::chrono::milliseconds;
 
 // Rows are encoded up to here; the others wait as they are until the socket has taken some.
 constexpr std::size_t enough_output = 1 << 20;
-constexpr auto tell_missing_every = 10s;
 constexpr milliseconds shortest_check{50};
 
 }  // namespace
@@ -25,7 +24,6 @@ lane::lane(lane_id id, const asio::any_io_executor& executor, lane_options optio
     : id_(id),
       options_(std::move(options)),
       log_(log),
-      repeating_(log, tell_missing_every),
       executor_(executor),
       confirm_timer_(executor),
       link_(std::make_shared<link>(executor, options_.link, log, *this)) {}
@@ -53,7 +51,6 @@ void lane::retire(const std::string& text, milliseconds limit, std::function<voi
 }
 
 // ---- publishing
-// ---------------------------------------------------------------------------------------
 
 void lane::publish(const outbox::message& row) {
   assert(open_ && !blocked_ && row.body_loaded);
@@ -108,7 +105,6 @@ void lane::encode(const outbox::message& row, confirms::time_point at) {
 }
 
 // ---- what the connection says
-// -------------------------------------------------------------------------
 
 void lane::opened() {
   confirms_ = {};
@@ -176,9 +172,11 @@ void lane::control_lost(int code, const std::string& text) {
   topology::steps steps;
   topology_.control_closed(code, text, steps);
   if (!steps.refused.empty()) {
-    repeating_.warn(
-        "amqp.exchange_missing",
-        {{"lane", id_}, {"code", code}, {"text", text}, {"rows", steps.refused.size()}});
+    log_.warn("amqp.exchange_missing", {{"lane", id_},
+                                        {"exchange", steps.refused_exchange},
+                                        {"code", code},
+                                        {"text", text},
+                                        {"rows", steps.refused.size()}});
   }
   follow(std::move(steps));
 }
@@ -192,7 +190,6 @@ void lane::writable() {
 }
 
 // ---- outcomes
-// -----------------------------------------------------------------------------------------
 
 void lane::close_lane(doubt why, int code, const std::string& text) {
   channel_open_ = false;
@@ -226,7 +223,6 @@ void lane::deliver_later() {
 }
 
 // ---- the confirm timeout
-// ------------------------------------------------------------------------------
 
 confirms::time_point lane::now() const {
   return clock_.at(std::chrono::steady_clock::now());

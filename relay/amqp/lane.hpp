@@ -20,7 +20,6 @@
 #include "relay/amqp/link.hpp"
 #include "relay/amqp/pausable_clock.hpp"
 #include "relay/amqp/topology.hpp"
-#include "relay/limited_log.hpp"
 #include "relay/publisher.hpp"
 
 namespace outboxd::relay::amqp {
@@ -74,7 +73,6 @@ class lane final : public connection_events, public std::enable_shared_from_this
   lane_id id_;
   lane_options options_;
   base::logger& log_;
-  limited_log repeating_;
   publisher_events* events_ = nullptr;
   boost::asio::any_io_executor executor_;
 

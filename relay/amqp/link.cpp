@@ -13,10 +13,6 @@ namespace outboxd::relay::amqp {
 namespace {
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
-
-constexpr auto tell_failures_every = 10s;
-
 void shuffle(std::vector<endpoint>& nodes, const std::function<double()>& random) {
   for (std::size_t i = nodes.size(); i > 1; --i) {
     const auto other = static_cast<std::size_t>(random() * static_cast<double>(i));
@@ -31,7 +27,6 @@ link::link(const asio::any_io_executor& executor, link_options options, base::lo
     : executor_(executor),
       options_(std::move(options)),
       log_(log),
-      repeating_(log, tell_failures_every),
       events_(events),
       retry_(executor) {}
 
@@ -102,8 +97,8 @@ void link::finished() {
 }
 
 void link::failed(std::string_view node, std::string_view text) {
-  repeating_.warn("amqp.connect_failed",
-                  {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
+  log_.warn("amqp.connect_failed",
+            {{"lane", options_.connection.lane}, {"node", node}, {"error", text}});
 }
 
 }  // namespace outboxd::relay::amqp

@@ -19,14 +19,13 @@
 #include "base/result.hpp"
 #include "relay/amqp/connection.hpp"
 #include "relay/amqp/uri.hpp"
-#include "relay/limited_log.hpp"
 
 namespace outboxd::relay::amqp {
 
 struct link_options {
   // Asked before every round, so that rotated secrets are used.
   std::function<base::result<std::vector<endpoint>>()> nodes;
-  base::backoff reconnect{std::chrono::milliseconds(200), std::chrono::seconds(30)};
+  base::backoff reconnect;
   connection_options connection;
 };
 
@@ -44,7 +43,7 @@ class link : public std::enable_shared_from_this<link> {
 
   void detach();
 
-  // Between opened() and lost(), or while control_opened(); otherwise null.
+  // The one that is being made, open or ending; null between two of them.
   connection* current() { return current_.get(); }
 
  private:
@@ -56,7 +55,6 @@ class link : public std::enable_shared_from_this<link> {
   boost::asio::any_io_executor executor_;
   link_options options_;
   base::logger& log_;
-  limited_log repeating_;
   connection_events& events_;
   std::shared_ptr<connection> current_;
   boost::asio::steady_timer retry_;

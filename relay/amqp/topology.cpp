@@ -128,6 +128,7 @@ void topology::release(steps& out) {
 
 void topology::refuse(const std::string& exchange, int code, std::string_view text, steps& out) {
   const verdict what = code == 404 ? verdict::no_exchange : verdict::forbidden;
+  out.refused_exchange = exchange;
   std::deque<waiting_row> rest;
   for (const waiting_row& w : waiting_) {
     if (w.row->exchange == exchange) {

@@ -27,7 +27,8 @@ class topology {
   struct steps {
     std::vector<std::string> declare;  // passively, on the control channel, in this order
     std::vector<const outbox::message*> publish;  // in this order
-    std::vector<outcome> refused;                 // the exchange is missing or forbidden
+    std::vector<outcome> refused;                 // the exchange is missing or forbidden,
+    std::string refused_exchange;                 // this one
   };
 
   // Whether nothing keeps this row: its exchange is known and no earlier row of its key waits.

@@ -67,6 +67,12 @@ TEST_F(repeat_limit_test, what_a_line_is_about_is_told_apart) {
   limit_.warn("row.dead", {{"exchange", "a"}});
   EXPECT_THAT(lines("row.failed"), SizeIs(3));
   EXPECT_THAT(lines("row.dead"), SizeIs(1));
+  for (const char* node : {"rabbit-1", "rabbit-2", "rabbit-1"})
+    limit_.warn("amqp.connect_failed", {{"lane", 0}, {"node", node}});
+  EXPECT_THAT(lines("amqp.connect_failed"), SizeIs(2));
+  for (const char* exchange : {"a", "b"})
+    limit_.warn("amqp.exchange_missing", {{"lane", 0}, {"exchange", exchange}, {"code", 404}});
+  EXPECT_THAT(lines("amqp.exchange_missing"), SizeIs(2));
 }
 
 TEST_F(repeat_limit_test, ten_thousand_destinations_are_no_flood_either) {

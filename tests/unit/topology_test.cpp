@@ -137,6 +137,7 @@ TEST(topology, the_refusal_carries_the_brokers_words) {
   t.submit(row, {}, out);
   t.control_closed(404, "NOT_FOUND - no exchange 'nope'", out);
   ASSERT_EQ(out.refused.size(), 1u);
+  EXPECT_EQ(out.refused_exchange, "nope");
   EXPECT_EQ(out.refused[0].code, 404);
   EXPECT_EQ(out.refused[0].text, "NOT_FOUND - no exchange 'nope'");
 }
