@@ -1,6 +1,5 @@
 #include "outbox/lead_fsm.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace outboxd::outbox {

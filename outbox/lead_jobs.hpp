@@ -29,8 +29,8 @@ struct lead_attempt {
 lead_attempt try_lead(session& db, const lead_statements& sql, int pid, const std::string& instance,
                       const std::string& listen_on);
 
-// These throw when the session is not the one with that pid.
-// And when the table is not the one that the lock was taken for.
+// These throw when the session is not the one with that pid; ping() also when the table is not the
+// one that the lock was taken for.
 bool ping(session& db, const lead_statements& sql, int pid, const std::string& table);
 bool try_wake(session& db, const lead_statements& sql, int pid);
 bool release_wake(session& db, const lead_statements& sql, int pid);

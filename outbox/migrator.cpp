@@ -1,8 +1,6 @@
 #include "outbox/migrator.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <optional>
 #include <string_view>
 
 #include "outbox/conninfo.hpp"

@@ -1,6 +1,6 @@
 // The lead over PostgreSQL: one lane with one session, which holds the advisory lock, listens and
-// pings. Made, called and told about on the executor's thread (one thread). The destructor closes
-// the session.
+// pings. Made, called and told about on the executor's thread (one thread), but for call(), which
+// any thread may ask while this lives. The destructor closes the session.
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

@@ -1,5 +1,6 @@
 // The store over PostgreSQL: one lane reads, one lane writes. Made and called on the executor's
-// thread; the destructor closes both connections (bounded time, see lane.hpp).
+// thread, but for calls(), which any thread may ask while this lives. The destructor closes both
+// connections (bounded time, see lane.hpp).
 #pragma once
 
 #include <boost/asio/any_io_executor.hpp>

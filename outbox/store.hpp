@@ -2,8 +2,8 @@
 // Implemented by pg_store (PostgreSQL) and memory_store (unit tests); both pass the same contract
 // suite (tests/support/store_contract.hpp).
 // Every call returns at once and answers exactly once, on the executor the store was made with,
-// never from inside the call. At most one read(), one load_bodies() and one load_pauses() are
-// outstanding, and at most one settle() or decide(). A failure leaves the database unchanged or,
+// never from inside the call. At most one settle() or decide() is outstanding, and at most one
+// of each of the others. A failure leaves the database unchanged or,
 // when it is `unavailable`, in doubt: every statement here may be repeated.
 #pragma once
 
@@ -40,34 +40,33 @@ struct destination {
 // takes long, however many rows wait.
 struct scan {
   std::int64_t after = 0;
-  std::size_t rows = 1;              // at most so many come back, and at most so many
-  std::size_t visited = 1;           // are looked at; each at least one
-  std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows, but for
-  std::vector<destination> without;  // rows without an ordering key that go to one of these
+  std::size_t rows = 1;              // at most so many come back, at least one
+  std::size_t visited = 1;           // at most so many are looked at, at least one
+  std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows
+  std::vector<destination> without;  // not the rows without an ordering key that go to these
 };
 
 // Of the statement that read the rows. xmin: every transaction below it has ended
 // (pg_current_snapshot, PostgreSQL docs, functions-info), or is known not to be able to fill a gap
-// of the request. next_xid: no transaction had this id or a
-// higher one when the rows were read. It is not the snapshot's xmax, which is one above the last
-// *completed* transaction: running ones can be above that.
+// of the request. next_xid: no transaction had this id or a higher one when the rows were read. It
+// is not the snapshot's xmax, which is one above the last *completed* transaction: running ones can
+// be above that.
 struct snapshot {
   std::uint64_t xmin = 0;
   std::uint64_t next_xid = 0;
 };
 
-// One statement, hence one snapshot, answers all parts of a request (DESIGN: reading).
+// One statement, hence one snapshot, answers all parts of a request (ADR 5).
 struct read_request {
-  std::int64_t frontier = 0;   // pending rows with id > frontier, and
-  std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier),
-  std::size_t limit = 0;       // together at most so many, lowest ids first
+  std::int64_t frontier = 0;   // pending rows with id > frontier
+  std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier)
+  std::size_t limit = 0;       // frontier and gaps: at most so many rows, lowest ids first
   std::optional<scan> below;   // skipped rows below the frontier
   std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id
   // Scheduled rows (they have never failed) that are due later than this from now; 0: no limit.
   std::chrono::milliseconds max_delay{0};
-  // Bodies and headers come with the row if together they are no larger than this,
-  std::size_t inline_row_bytes = 0;
-  std::size_t inline_total_bytes = 0;  // and as long as they add up to no more than this
+  std::size_t inline_row_bytes = 0;    // body and headers come with a row up to this size together,
+  std::size_t inline_total_bytes = 0;  // as long as those of all rows add up to no more than this
 };
 
 struct read_answer {
@@ -159,8 +158,8 @@ class store {
   virtual void load_pauses(handler<std::vector<pause_in_force>> done) = 0;
 
   // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent,
-  // or deletes them when the retention is 0. Rows that are gone or belong to another message_id are
-  // left alone. Answers with the number of rows changed.
+  // or deletes them if the store was made to. Rows that are gone or belong to another message_id
+  // are left alone. Answers with the number of rows changed.
   virtual void settle(std::vector<row_ref> rows, handler<std::size_t> done) = 0;
 
   // Decisions take effect only while `epoch` is the current one, and only on rows that are still

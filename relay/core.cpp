@@ -1,9 +1,6 @@
 #include "relay/core.hpp"
 
-#include <boost/assert.hpp>
-
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 namespace outboxd::relay {
@@ -42,7 +39,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       wake_(opts.notify, opts.poll_interval),
       renewals_(lanes + 1) {}
 
-// ---- the lead ----
+// ---- the lead
 
 void core::lead_gained(std::int64_t epoch, time_point now) {
   epoch_ = epoch;
@@ -99,7 +96,7 @@ void core::drop_unpublished() {
   for (row* r : unpublished) drop(*r);
 }
 
-// ---- a row's way ----
+// ---- a row's way
 
 void core::take(outbox::message&& m, time_point now) {
   row& r = rows_.add(std::move(m), now);
@@ -192,7 +189,7 @@ void core::empty_held_destinations() {
   }
 }
 
-// ---- bodies ----
+// ---- bodies
 
 // What may come with the rows of a read, beside the bodies that are here and those that are waited
 // for: a large one must not wait for ever because small ones come first.
@@ -252,7 +249,7 @@ void core::bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, 
   }
 }
 
-// ---- what to do ----
+// ---- what to do
 
 void core::poll_holds(time_point now, std::vector<action>& todo) {
   if (leading() && !draining_ && !pauses_.everything()) {
@@ -337,7 +334,7 @@ std::optional<time_point> core::next_poll() const {
   return next;
 }
 
-// ---- questions ----
+// ---- questions
 
 std::optional<std::chrono::microseconds> core::oldest_age(time_point now) const {
   std::optional<std::chrono::microseconds> oldest;

@@ -88,7 +88,7 @@ class core {
   core(options opts, std::size_t lanes, std::function<double()> random,
        std::size_t least_capacity = 1'024);
 
-  // ---- events ----
+  // ---- events
   void lead_gained(std::int64_t epoch, time_point now);
   void lead_lost();
   void notified(time_point now);
@@ -118,12 +118,12 @@ class core {
   // Stop reading and publishing; what is in flight is waited for and written.
   void drain();
 
-  // ---- what to do ----
+  // ---- what to do
   void poll(time_point now, std::vector<action>& todo);
   // When to poll again although nothing has happened; none: on the next event.
   std::optional<time_point> next_poll() const;
 
-  // ---- questions ----
+  // ---- questions
   // Null: not in memory.
   row* find(const outbox::row_ref& ref) { return rows_.find(ref); }
   bool leading() const { return epoch_.has_value(); }

@@ -1,7 +1,6 @@
 // The reading half of the core: what to ask the table for, and which of the rows that come may
 // stay.
 #include <algorithm>
-#include <limits>
 #include <utility>
 
 #include "relay/core.hpp"
@@ -67,7 +66,7 @@ void core::heed(const outbox::wake::advice& a, time_point now) {
     read_at_ = now + opts_.poll_interval;  // should the answer not come
 }
 
-// ---- which rows may stay ----
+// ---- which rows may stay
 
 void core::skip(const outbox::message& m) {
   if (m.deferred) return enlist(m);
@@ -292,7 +291,7 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
 
-// ---- what to do ----
+// ---- what to do
 
 bool core::reads_when_due() const {
   const bool room = rows_.size() == 0 || free_rows() >= capacity_ / 4;

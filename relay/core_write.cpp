@@ -30,7 +30,7 @@ constexpr auto last_words = 15s;
 
 }  // namespace
 
-// ---- marks ----
+// ---- marks
 
 void core::settled(const base::result<std::size_t>& count, time_point now) {
   if (count.has_error()) {
@@ -62,7 +62,7 @@ void core::store_failed(const base::failure& f, time_point now) {
   if (f.kind == base::failure_kind::unavailable) start_over(now);
 }
 
-// ---- decisions ----
+// ---- decisions
 
 // It fell due, but has to wait for others: it becomes one of the rows that wait, which have an
 // order. Until that is written nothing of its key behind it may go.
@@ -181,7 +181,7 @@ void core::poll_write(time_point now, std::vector<action>& todo) {
   decide_next_ = !decide;
 }
 
-// ---- rows that have failed ----
+// ---- rows that have failed
 
 void core::ask_for_holds(time_point now) {
   holds_wanted_ = true;

@@ -1,9 +1,7 @@
 #include "relay/relay.hpp"
 
 #include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
 
-#include <algorithm>
 #include <limits>
 #include <random>
 #include <utility>
@@ -61,7 +59,7 @@ void relay::impl::pump() {
   if (core_.leading() && !leadership_.leads_for_certain()) return;
   todo_.clear();
   core_.poll(clock_now(), todo_);
-  for (action& a : todo_) obey(a);
+  for (action& next : todo_) std::visit([this](auto& a) { act(a); }, next);
 
   if (draining_ && core_.drained()) return finish_drain(drain_result::clean);
 
@@ -84,36 +82,58 @@ void relay::impl::poll_again_at(std::optional<time_point> next) {
   });
 }
 
-void relay::impl::obey(action& a) {
-  if (auto* read = std::get_if<do_read>(&a)) {
-    store_.read(std::move(read->request), then(&impl::on_read));
-  } else if (auto* load = std::get_if<do_load_bodies>(&a)) {
-    store_.load_bodies(std::move(load->rows), then(&impl::on_bodies));
-  } else if (auto* holds = std::get_if<do_load_failed>(&a)) {
-    store_.load_failed(holds->after, holds->dead_too, holds->limit, then(&impl::on_failed_rows));
-  } else if (std::holds_alternative<do_load_pauses>(a)) {
-    store_.load_pauses(then(&impl::on_pauses));
-  } else if (auto* publish = std::get_if<do_publish>(&a)) {
-    metrics_.published(publish->what->msg.body_size);
-    broker_.publish(publish->what->lane, publish->what->msg);
-  } else if (auto* settle = std::get_if<do_settle>(&a)) {
-    store_.settle(std::move(settle->rows), then(&impl::on_settled));
-  } else if (auto* decide = std::get_if<do_decide>(&a)) {
-    store_.decide(decide->epoch, std::move(decide->decisions), then(&impl::on_decided));
-  } else if (auto* quarantine = std::get_if<do_want_quarantine>(&a)) {
-    if (!quarantine->wanted) lanes_.back().was_open = false;  // it is not lost, but given up
-    broker_.want_quarantine(quarantine->wanted);
-  } else if (auto* anew = std::get_if<do_renew>(&a)) {
-    renew(anew->lane);
-  } else if (auto* tell = std::get_if<do_tell>(&a)) {
-    note_hold(tell->what);
-  } else if (auto* tell_pause = std::get_if<do_tell_pause>(&a)) {
-    note_pause(tell_pause->what);
-  } else if (std::holds_alternative<do_try_wake_lock>(a)) {
-    after_writing([](impl& self) { self.try_wake_lock(); });
-  } else {
-    after_writing([](impl& self) { self.leadership_.release_wake_lock(); });
-  }
+void relay::impl::act(do_read& a) {
+  store_.read(std::move(a.request), then(&impl::on_read));
+}
+
+void relay::impl::act(do_load_bodies& a) {
+  store_.load_bodies(std::move(a.rows), then(&impl::on_bodies));
+}
+
+void relay::impl::act(do_load_failed& a) {
+  store_.load_failed(a.after, a.dead_too, a.limit, then(&impl::on_failed_rows));
+}
+
+void relay::impl::act(do_load_pauses&) {
+  store_.load_pauses(then(&impl::on_pauses));
+}
+
+void relay::impl::act(do_publish& a) {
+  metrics_.published(a.what->msg.body_size);
+  broker_.publish(a.what->lane, a.what->msg);
+}
+
+void relay::impl::act(do_settle& a) {
+  store_.settle(std::move(a.rows), then(&impl::on_settled));
+}
+
+void relay::impl::act(do_decide& a) {
+  store_.decide(a.epoch, std::move(a.decisions), then(&impl::on_decided));
+}
+
+void relay::impl::act(do_want_quarantine& a) {
+  if (!a.wanted) lanes_.back().was_open = false;  // it is not lost, but given up
+  broker_.want_quarantine(a.wanted);
+}
+
+void relay::impl::act(do_renew& a) {
+  renew(a.lane);
+}
+
+void relay::impl::act(do_tell& a) {
+  note_hold(a.what);
+}
+
+void relay::impl::act(do_tell_pause& a) {
+  note_pause(a.what);
+}
+
+void relay::impl::act(do_try_wake_lock&) {
+  after_writing([](impl& self) { self.try_wake_lock(); });
+}
+
+void relay::impl::act(do_release_wake_lock&) {
+  after_writing([](impl& self) { self.leadership_.release_wake_lock(); });
 }
 
 // A thread that is woken may take the processor from the one that has a row to send. What has time

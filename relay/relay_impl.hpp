@@ -10,6 +10,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "relay/core.hpp"
@@ -93,7 +94,19 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
 
   void pump();
   void poll_again_at(std::optional<time_point> next);
-  void obey(action& a);
+  void act(do_read&);
+  void act(do_load_bodies&);
+  void act(do_load_failed&);
+  void act(do_load_pauses&);
+  void act(do_publish&);
+  void act(do_settle&);
+  void act(do_decide&);
+  void act(do_want_quarantine&);
+  void act(do_renew&);
+  void act(do_tell&);
+  void act(do_tell_pause&);
+  void act(do_try_wake_lock&);
+  void act(do_release_wake_lock&);
   void after_writing(void (*what)(impl&));
   void try_wake_lock();
   void renew(lane_id lane);

@@ -11,7 +11,7 @@ namespace outboxd::service {
 // "key orders of the default exchange", "key a.b of exchange events", "exchange events".
 std::string destination_in_words(const relay::hold_status& hold);
 
-// "held for 12 s, 3 rows failed, next attempt in 4 s: returned: 312 NO_ROUTE"
+// "held for 12 s, 3 probes failed, next attempt in 4 s: returned: 312 NO_ROUTE"
 std::string hold_in_words(const relay::hold_status& hold);
 
 // "exchange orders since 12 s by alice, ends in 30 s: the consumer is being mended".

@@ -15,9 +15,9 @@ struct readiness_check {
   std::string detail;  // why not, or what it does instead
 };
 
-// database, schema, lead, broker, blocked, quarantine, unconfirmed, held, draining: always all of
-// them, in this order. A healthy stand-by is ready: it would take over. Rows that fail do not make
-// an instance unready, whatever waits for them: another one could not send them either.
+// database, schema, lead, broker, blocked, quarantine, unconfirmed, held, paused, draining: always
+// all of them, in this order. A healthy stand-by is ready: it would take over. Rows that fail do
+// not make an instance unready, whatever waits for them: another one could not send them either.
 std::vector<readiness_check> readiness(const process_view& now);
 
 // For `systemctl status`: what is wrong first, else what it does.

@@ -7,7 +7,6 @@
 #include <algorithm>
 
 #include "service/settings_table.hpp"
-#include "service/units.hpp"
 
 namespace outboxd::service {
 namespace {

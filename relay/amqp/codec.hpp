@@ -24,17 +24,13 @@ using channel_id = std::uint16_t;
 using delivery_tag = std::uint64_t;
 
 // ---- what arrives
-// ---------------------------------------------------------------------------------
 
 struct connection_start {
   std::vector<std::string> mechanisms;
   std::string product, version, cluster_name;
-  bool supports_blocked = false, supports_authentication_failure_close = false,
-       supports_confirms = false;
+  bool supports_confirms = false;
 };
-struct connection_secure {
-  std::string challenge;
-};
+struct connection_secure {};
 struct connection_tune {
   std::uint16_t channel_max;
   std::uint32_t frame_max;
@@ -44,7 +40,6 @@ struct connection_open_ok {};
 struct connection_close {
   int code;
   std::string text;
-  std::uint16_t class_id, method_id;
 };
 struct connection_close_ok {};
 struct connection_blocked {
@@ -58,7 +53,6 @@ struct channel_close {
   channel_id channel;
   int code;
   std::string text;
-  std::uint16_t class_id, method_id;
 };
 struct channel_close_ok {
   channel_id channel;
@@ -132,7 +126,6 @@ class decoder {
 };
 
 // ---- what is sent: each call appends complete frames to `out`
-// --------------------------------------
 //
 // Mechanism, vhost and exchanges must not be over short_string_max: the caller has checked them,
 // and a longer one aborts. Texts of a close are cut. append_publish checks its row itself.

@@ -69,7 +69,6 @@ asio::awaitable<connection::ending> connection::run() {
 }
 
 // ---- reading and writing
-// ------------------------------------------------------------------------------
 
 asio::awaitable<void> connection::read_loop() {
   const auto collect = [this](incoming&& what) { arrived_.push_back(std::move(what)); };
@@ -155,7 +154,6 @@ void connection::declare(std::string_view exchange) {
 }
 
 // ---- ends
-// ---------------------------------------------------------------------------------------------
 
 void connection::close(std::chrono::milliseconds limit) {
   if (session_.over()) {
@@ -182,7 +180,6 @@ void connection::detach() {
 }
 
 // ---- obeying the session
-// ------------------------------------------------------------------------------
 
 void connection::obey() {
   if (obeying_) return;  // an action led to another event: the loop below goes on with what follows

@@ -50,10 +50,7 @@ connection_start to_start(const amqp_connection_start_t& m) {
   start.product = text_of(m.server_properties, "product");
   start.version = text_of(m.server_properties, "version");
   start.cluster_name = text_of(m.server_properties, "cluster_name");
-  start.supports_blocked = supports(m.server_properties, "connection.blocked");
   start.supports_confirms = supports(m.server_properties, "publisher_confirms");
-  start.supports_authentication_failure_close =
-      supports(m.server_properties, "authentication_failure_close");
   return start;
 }
 
@@ -69,10 +66,8 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
   switch (id) {
     case AMQP_CONNECTION_START_METHOD:
       return to_start(*static_cast<const amqp_connection_start_t*>(m));
-    case AMQP_CONNECTION_SECURE_METHOD: {
-      const auto& secure = *static_cast<const amqp_connection_secure_t*>(m);
-      return connection_secure{std::string(as_view(secure.challenge))};
-    }
+    case AMQP_CONNECTION_SECURE_METHOD:
+      return connection_secure{};
     case AMQP_CONNECTION_TUNE_METHOD: {
       const auto& tune = *static_cast<const amqp_connection_tune_t*>(m);
       return connection_tune{tune.channel_max, tune.frame_max, tune.heartbeat};
@@ -81,8 +76,7 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
       return connection_open_ok{};
     case AMQP_CONNECTION_CLOSE_METHOD: {
       const auto& close = *static_cast<const amqp_connection_close_t*>(m);
-      return connection_close{close.reply_code, one_line(as_view(close.reply_text)), close.class_id,
-                              close.method_id};
+      return connection_close{close.reply_code, one_line(as_view(close.reply_text))};
     }
     case AMQP_CONNECTION_CLOSE_OK_METHOD:
       return connection_close_ok{};
@@ -96,8 +90,7 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
       return channel_open_ok{channel};
     case AMQP_CHANNEL_CLOSE_METHOD: {
       const auto& close = *static_cast<const amqp_channel_close_t*>(m);
-      return channel_close{channel, close.reply_code, one_line(as_view(close.reply_text)),
-                           close.class_id, close.method_id};
+      return channel_close{channel, close.reply_code, one_line(as_view(close.reply_text))};
     }
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
       return channel_close_ok{channel};

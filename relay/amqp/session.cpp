@@ -118,7 +118,6 @@ void session::close(actions& out) {
 }
 
 // ---- handshake
-// ----------------------------------------------------------------------------------------
 
 void session::on(const connection_start& start, actions& out) {
   if (!in_order(state_ == state::awaiting_start, "connection.start", out)) return;
@@ -200,7 +199,6 @@ void session::on(const confirm_select_ok& ok, actions& out) {
 }
 
 // ---- running
-// ------------------------------------------------------------------------------------------
 
 void session::on(const basic_ack& ack, actions& out) {
   if (!in_order(ack.channel == confirm_channel && confirm_ == channel_state::open, "basic.ack",
@@ -275,7 +273,6 @@ void session::on(const channel_close_ok& ok, actions& out) {
 void session::on(const amqp::heartbeat&, actions&) {}
 
 // ---- the end
-// ------------------------------------------------------------------------------------------
 
 void session::on(const connection_close& close, actions& out) {
   out.push_back(send_connection_close_ok{});

@@ -20,7 +20,6 @@ inline constexpr channel_id confirm_channel = 1;
 inline constexpr channel_id control_channel = 2;
 
 // ---- actions: write this
-// ------------------------------------------------------------------------------
 
 struct send_protocol_header {};
 struct send_start_ok {
@@ -60,7 +59,6 @@ struct send_confirm_select {
 struct send_heartbeat {};
 
 // ---- actions: tell the owner
-// --------------------------------------------------------------------------
 
 struct confirm_channel_opened {};  // the next publish has tag 1
 struct confirm_channel_lost {

@@ -1,5 +1,4 @@
 #include "tests/support/amqp_probe.hpp"
-#include "tests/support/eventually.hpp"
 #include "tests/support/servers.hpp"
 
 #include <gmock/gmock.h>

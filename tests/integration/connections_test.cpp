@@ -14,12 +14,6 @@ class connections : public testing::Test, protected broker_world {
  protected:
   static void SetUpTestSuite() { start_shared_servers(); }
 
-  std::string through_gate() const {
-    std::string url = amqp_url;
-    const std::string direct = ":" + std::to_string(shared_rabbitmq().port()) + "/";
-    return url.replace(url.find(direct), direct.size(), ":" + std::to_string(gate.port()) + "/");
-  }
-
   void expect_all(std::size_t rows) {
     ASSERT_TRUE(all_sent_within(60s)) << relay->log();
     const auto got = take_all(amqp_url, "q");
@@ -31,7 +25,7 @@ class connections : public testing::Test, protected broker_world {
 TEST_F(connections, nodes_that_do_not_answer_or_have_no_address_are_passed_over) {
   relay = std::make_unique<sidecar>(
       db.url(), "amqp://guest:guest@127.0.0.1:1/," +
-                    std::string("amqp://guest:guest@nowhere.invalid/,") + through_gate());
+                    std::string("amqp://guest:guest@nowhere.invalid/,") + gate.through(amqp_url));
   relay->await_ready();
   insert(100, {.ordering_key = "'k'"});
   expect_all(100);
@@ -42,7 +36,7 @@ TEST_F(connections, nodes_that_do_not_answer_or_have_no_address_are_passed_over)
 
 // No FIN, no RST, no answer: only heartbeats tell.
 TEST_F(connections, a_connection_that_hangs_is_given_up_and_its_rows_go_by_another) {
-  relay = std::make_unique<sidecar>(db.url(), through_gate() + "?heartbeat=2");
+  relay = std::make_unique<sidecar>(db.url(), gate.through(amqp_url) + "?heartbeat=2");
   relay->await_ready();
   gate.stall(direction::both);
   insert(200, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' END"});
@@ -53,7 +47,7 @@ TEST_F(connections, a_connection_that_hangs_is_given_up_and_its_rows_go_by_anoth
 
 // One that takes and says nothing: the way back hangs.
 TEST_F(connections, a_connection_whose_answers_are_lost_is_given_up) {
-  relay = std::make_unique<sidecar>(db.url(), through_gate() + "?heartbeat=2");
+  relay = std::make_unique<sidecar>(db.url(), gate.through(amqp_url) + "?heartbeat=2");
   relay->await_ready();
   gate.stall(direction::to_client);
   insert(200, {.ordering_key = "CASE WHEN n % 2 = 0 THEN 'k' END"});

@@ -21,12 +21,6 @@ namespace outboxd::tests {
 
 using namespace std::chrono_literals;
 
-// The URL with the gate's port in the place of the server's.
-inline std::string through(const tcp_gate& gate, int server_port, std::string url) {
-  const std::string from = ":" + std::to_string(server_port) + "/";
-  return url.replace(url.find(from), from.size(), ":" + std::to_string(gate.port()) + "/");
-}
-
 class database_fault : public testing::Test {
  protected:
   static void SetUpTestSuite() { start_shared_servers(); }

@@ -3,7 +3,6 @@
 #include <gtest/gtest.h>
 
 #include "tests/support/broker_world.hpp"
-#include "tests/support/scale.hpp"
 
 namespace outboxd::tests {
 namespace {

@@ -206,9 +206,9 @@ TEST_F(lane_test, a_stopped_backend_is_noticed_and_another_one_asked) {
   lane l(context_.get_executor(), std::move(o));
   const auto stopped = std::stoi(ask(l, "SELECT pg_backend_pid()").value());
   ASSERT_EQ(::kill(stopped, SIGSTOP), 0);
+  const std::shared_ptr<void> go_on(nullptr, [stopped](void*) { ::kill(stopped, SIGCONT); });
   EXPECT_EQ(ask(l, "SELECT 1").error().kind, failure_kind::unavailable);
   EXPECT_NE(std::stoi(ask(l, "SELECT pg_backend_pid()").value()), stopped);
-  ::kill(stopped, SIGCONT);
 }
 
 TEST_F(lane_test, a_statement_within_its_limit_is_left_alone_and_a_job_may_have_several) {

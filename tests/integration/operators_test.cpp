@@ -47,7 +47,7 @@ class operators_under_load : public database_fault {
 // were: row 4.
 TEST_F(operators_under_load, what_is_in_flight_obeys_the_table_when_its_confirm_comes) {
   tcp_gate rabbit(shared_rabbitmq().port());
-  sidecar relay(db.url(), through(rabbit, shared_rabbitmq().port(), amqp_url));
+  sidecar relay(db.url(), rabbit.through(amqp_url));
   relay.await_ready();
   rabbit.stall(direction::to_client);
   insert(6);

@@ -31,18 +31,14 @@ class outage : public testing::Test {
     return db.value("SELECT count(*) FROM \"outbox\".messages WHERE status = '" + status + "'");
   }
 
-  // The bodies in the order in which they came first; duplicates are counted apart.
+  // The bodies in the order in which they came first.
   std::vector<std::string> first_deliveries(amqp_probe& broker, std::size_t expected) {
     std::vector<std::string> bodies;
     std::set<std::string> seen;
     const auto give_up = std::chrono::steady_clock::now() + 60s;
     while (seen.size() < expected && std::chrono::steady_clock::now() < give_up) {
       for (const auto& m : broker.get_many("q", 1, 1s)) {
-        if (seen.insert(m.properties.message_id.value()).second) {
-          bodies.push_back(m.body);
-        } else {
-          ++duplicates;
-        }
+        if (seen.insert(m.properties.message_id.value()).second) bodies.push_back(m.body);
       }
     }
     return bodies;
@@ -54,7 +50,6 @@ class outage : public testing::Test {
     return all;
   }
 
-  int duplicates = 0;
   outbox_database db;
   const std::string amqp_url = shared_rabbitmq().url(shared_rabbitmq().create_vhost());
   sidecar relay{db.url(), amqp_url};
@@ -118,7 +113,7 @@ TEST_F(outage, rows_written_while_the_broker_is_down_are_delivered_when_it_is_ba
   insert(200, "q", "k");
   EXPECT_TRUE(eventually(20s, [&] { return relay.metric("outbox_broker_connected") == 0; }));
   EXPECT_TRUE(relay.running());
-  EXPECT_EQ(relay.get("/livez").empty(), false);
+  EXPECT_EQ(relay.get("/livez"), "ok\n");
   shared_rabbitmq().start();
   amqp_probe broker(amqp_url);
   EXPECT_EQ(broker.get_many("q", 10, 20s).size(), 10u);

@@ -25,7 +25,7 @@ class poison_connection : public testing::Test {
     constexpr std::uint8_t body = 3;
     std::uint64_t tag = 0;
     for (;;) {
-      const amqp_frame f = client.read();
+      const received_frame f = client.read();
       if (f.method == method::publish) ++tag;
       if (f.type != body) continue;
       if (refuses_all || f.payload == "bad") {

@@ -5,7 +5,6 @@
 #include <atomic>
 
 #include "tests/integration/publisher_driver.hpp"
-#include "tests/support/eventually.hpp"
 #include "tests/support/scripted_broker.hpp"
 
 namespace outboxd::tests {

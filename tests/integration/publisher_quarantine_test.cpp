@@ -7,7 +7,6 @@
 #include <string>
 
 #include "tests/integration/publisher_driver.hpp"
-#include "tests/support/eventually.hpp"
 #include "tests/support/scripted_broker.hpp"
 
 namespace outboxd::tests {
@@ -81,7 +80,7 @@ TEST(the_quarantine, says_goodbye_when_it_is_not_wanted_any_more_and_can_be_want
   scripted_broker broker([&](broker_side& b) {
     b.handshake();
     b.read_until(method::connection_close);
-    b.send(std::string("\x01\x00\x00\x00\x00\x00\x04\x00\x0a\x00\x33\xCE", 12));  // close-ok
+    b.close_ok();
     if (b.wait_for_the_end() == how_it_ended::closed) ++closed_in_order;
   });
   publisher_driver p(broker.url());

@@ -119,7 +119,7 @@ TEST_F(publisher_on_rabbitmq, a_missing_exchange_costs_only_its_own_rows_and_may
   EXPECT_EQ(p.outcome_of(other), "returned 312");
   EXPECT_EQ(p.outcome_of(good), "confirmed");
   EXPECT_EQ(p.times_opened(), 1) << "the channel was not lost over it";
-  EXPECT_THAT(p.log.last("amqp.exchange_missing"), HasSubstr("code=404"));
+  EXPECT_THAT(p.log.last("amqp.exchange_missing"), HasSubstr("exchange=late exchange code=404"));
 
   amqp_probe(url()).declare_exchange("late exchange", "topic");
   amqp_probe(url()).bind("late", "late exchange", "k");

@@ -149,8 +149,7 @@ TEST_F(replicas, a_leader_whose_host_vanishes_under_load_is_replaced) {
   tcp_gate database(shared_postgres().port()), messages(shared_rabbitmq().port());
   for (int n = 0; n < count; ++n) one(n).kill(SIGTERM);
   for (int n = 0; n < count; ++n) one(n).wait(30s);
-  all[0] = std::make_unique<sidecar>(through(database, shared_postgres().port(), db.url()),
-                                     through(messages, shared_rabbitmq().port(), amqp_url),
+  all[0] = std::make_unique<sidecar>(database.through(db.url()), messages.through(amqp_url),
                                      sidecar::settings{{"OUTBOX_INSTANCE_ID", "replica-0"}});
   one(0).await_ready();
   start_one(1);

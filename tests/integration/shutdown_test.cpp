@@ -19,11 +19,6 @@ using namespace std::chrono_literals;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string through(const tcp_gate& gate, int port, std::string url) {
-  const std::string from = ":" + std::to_string(port) + "/";
-  return url.replace(url.find(from), from.size(), ":" + std::to_string(gate.port()) + "/");
-}
-
 class shutdown : public testing::Test {
  protected:
   static void SetUpTestSuite() { start_shared_servers(); }
@@ -81,7 +76,7 @@ class shutdown : public testing::Test {
   const std::string amqp_url = shared_rabbitmq().url(shared_rabbitmq().create_vhost());
   amqp_probe broker{amqp_url};
   tcp_gate broker_gate{shared_rabbitmq().port()};
-  const std::string amqp_through_gate = through(broker_gate, shared_rabbitmq().port(), amqp_url);
+  const std::string amqp_through_gate = broker_gate.through(amqp_url);
 };
 
 TEST_F(shutdown, a_broker_that_says_nothing_is_left_when_the_time_is_over) {

@@ -20,8 +20,7 @@ class takeover : public database_fault {
 // Bytes go nowhere and nobody says so, as behind a firewall that forgot the connection.
 TEST_F(takeover, a_database_that_says_nothing_any_more_costs_the_lead_on_both_sides) {
   tcp_gate way(shared_postgres().port());
-  const auto first = start_ready(through(way, shared_postgres().port(), db.url()),
-                                 {{"OUTBOX_INSTANCE_ID", "first"}});
+  const auto first = start_ready(way.through(db.url()), {{"OUTBOX_INSTANCE_ID", "first"}});
   const auto second = start(db.url(), {{"OUTBOX_INSTANCE_ID", "second"}});
   ASSERT_TRUE(eventually(20s, [&] {
     return second->get("/readyz?verbose").find("standby") != std::string::npos;
@@ -63,7 +62,7 @@ TEST_F(takeover, a_database_that_says_nothing_any_more_costs_the_lead_on_both_si
 TEST_F(takeover, a_leader_that_was_paused_decides_nothing_when_it_wakes_up) {
   tcp_gate rabbit(shared_rabbitmq().port());
   // The broker must not give a client up that is paused for as long as a take-over may last.
-  sidecar first(db.url(), through(rabbit, shared_rabbitmq().port(), amqp_url) + "?heartbeat=300",
+  sidecar first(db.url(), rabbit.through(amqp_url) + "?heartbeat=300",
                 {{"OUTBOX_INSTANCE_ID", "first"}});
   first.await_ready();
   const auto second = start(

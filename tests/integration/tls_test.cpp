@@ -65,7 +65,6 @@ struct tls_case {
 };
 
 // ---- the broker
-// --------------------------------------------------------------------------------------
 
 class tls : public database_fault {
  protected:
@@ -197,7 +196,6 @@ TEST_F(tls, a_broker_with_tls_1_1_only_is_refused) {
 }
 
 // ---- the database
-// ------------------------------------------------------------------------------------
 
 TEST_F(tls, a_database_is_verified_and_what_is_wrong_is_said) {
   const auto& [servers, clients, others] = signers();
@@ -270,7 +268,6 @@ TEST_F(tls, a_database_without_tls_or_with_an_old_one_is_refused_on_another_host
 }
 
 // ---- a sidecar that runs
-// -----------------------------------------------------------------------------
 
 TEST_F(tls, a_sidecar_says_it_in_its_log_and_goes_on_when_it_is_mended) {
   shared_rabbitmq().ctl({"set_permissions", "-p", vhost(), "card-service", "", ".*", ""});
@@ -297,7 +294,6 @@ TEST_F(tls, a_sidecar_says_it_in_its_log_and_goes_on_when_it_is_mended) {
 }
 
 // ---- rotation
-// ----------------------------------------------------------------------------------------
 
 TEST_F(tls, client_certificates_may_change_under_load) {
   shared_rabbitmq().ctl({"set_permissions", "-p", vhost(), "card-service", "", ".*", ""});

@@ -26,7 +26,6 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 // ---- bytes
-// --------------------------------------------------------------------------------------------
 
 class bytes {
  public:
@@ -70,12 +69,12 @@ std::string server_properties() {
   bytes all;
   all.short_string("product").raw("S").long_string("ScriptedMQ");
   all.short_string("version").raw("S").long_string("1.0");
+  all.short_string("cluster_name").raw("S").long_string("scripted");
   all.short_string("capabilities").raw("F").long_string(capabilities.text());
   return all.text();
 }
 
 // ---- one connection
-// -----------------------------------------------------------------------------------
 
 class connection final : public broker_side {
  public:
@@ -135,16 +134,16 @@ class connection final : public broker_side {
     for (int i = 0; i < 2; ++i) answer_opening();
   }
 
-  amqp_frame read() override {
+  received_frame read() override {
     for (;;) {
-      amqp_frame f = read_any();
+      received_frame f = read_any();
       if (f.type != 8) return f;
     }
   }
 
-  amqp_frame read_until(std::uint32_t wanted) override {
+  received_frame read_until(std::uint32_t wanted) override {
     for (;;) {
-      amqp_frame f = read();
+      received_frame f = read();
       if (f.method == wanted) return f;
     }
   }
@@ -214,10 +213,10 @@ class connection final : public broker_side {
     }
   }
 
-  amqp_frame read_any() {
+  received_frame read_any() {
     unsigned char head[7];
     receive(reinterpret_cast<char*>(head), sizeof head);
-    amqp_frame f;
+    received_frame f;
     f.type = head[0];
     f.channel = boost::endian::load_big_u16(head + 1);
     f.payload.resize(boost::endian::load_big_u32(head + 3));
@@ -233,7 +232,7 @@ class connection final : public broker_side {
   }
 
   void answer_opening() {
-    const amqp_frame f = read();
+    const received_frame f = read();
     if (f.method == method::channel_open) {
       send(method_frame(f.channel, method::id(20, 11), bytes().long_string("")));
     } else if (f.method == method::confirm_select) {
@@ -244,7 +243,7 @@ class connection final : public broker_side {
   }
 
   void expect(std::uint32_t wanted) {
-    const amqp_frame f = read();
+    const received_frame f = read();
     if (f.method != wanted) {
       throw unexpected("method " + std::to_string(f.method >> 16) + "," +
                        std::to_string(f.method & 0xffff) + " instead of " +
@@ -260,7 +259,6 @@ class connection final : public broker_side {
 }  // namespace
 
 // ---- what a script can say
-// ----------------------------------------------------------------------------
 
 void broker_side::ack(std::uint64_t tag, bool multiple) {
   send(method_frame(1, method::id(60, 80), bytes().u64(tag).u8(multiple ? 1 : 0)));
@@ -283,10 +281,13 @@ void broker_side::close_connection(int code, std::string_view text) {
   send(method_frame(0, method::connection_close, bytes().u16(c).short_string(text).u16(0).u16(0)));
 }
 
+void broker_side::close_ok() {
+  send(method_frame(0, method::connection_close_ok));
+}
+
 void broker_side::close_channel(std::uint16_t channel, int code, std::string_view text) {
-  const auto c = static_cast<unsigned>(code);
-  send(
-      method_frame(channel, method::id(20, 40), bytes().u16(c).short_string(text).u16(60).u16(40)));
+  const auto why = bytes().u16(static_cast<unsigned>(code)).short_string(text).u16(60).u16(40);
+  send(method_frame(channel, method::channel_close, why));
 }
 
 void broker_side::heartbeat() {
@@ -294,7 +295,6 @@ void broker_side::heartbeat() {
 }
 
 // ---- the server
-// ---------------------------------------------------------------------------------------
 
 class scripted_broker::impl {
  public:

@@ -19,7 +19,7 @@
 namespace outboxd::tests {
 
 // One frame as it came. For method frames `method` is class << 16 | method, otherwise 0.
-struct amqp_frame {
+struct received_frame {
   std::uint8_t type = 0;
   std::uint16_t channel = 0;
   std::uint32_t method = 0;
@@ -76,9 +76,9 @@ class broker_side {
   }
 
   // The next frame that is no heartbeat.
-  virtual amqp_frame read() = 0;
+  virtual received_frame read() = 0;
   // Skips everything before a method, contents too.
-  virtual amqp_frame read_until(std::uint32_t method) = 0;
+  virtual received_frame read_until(std::uint32_t method) = 0;
   // Reads and counts publishes; returns once there were so many.
   void take_publishes(int count) {
     for (int i = 0; i < count; ++i) read_until(method::publish);
@@ -97,6 +97,7 @@ class broker_side {
   void blocked(std::string_view reason);
   void unblocked();
   void close_connection(int code, std::string_view text);
+  void close_ok();
   void close_channel(std::uint16_t channel, int code, std::string_view text);
   void heartbeat();
   virtual void cut() = 0;    // without a word

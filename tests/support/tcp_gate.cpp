@@ -87,6 +87,11 @@ tcp_gate::~tcp_gate() {
   thread_.join();
 }
 
+std::string tcp_gate::through(std::string url) const {
+  const std::string direct = ":" + std::to_string(server_port_) + "/";
+  return url.replace(url.find(direct), direct.size(), ":" + std::to_string(port_) + "/");
+}
+
 void tcp_gate::pass() {
   command([this] {
     for_each_flow(direction::both, [](flow& through) {

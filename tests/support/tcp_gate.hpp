@@ -16,6 +16,7 @@
 #include <future>
 #include <list>
 #include <mutex>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -32,6 +33,8 @@ class tcp_gate {
   tcp_gate& operator=(const tcp_gate&) = delete;
 
   int port() const { return port_; }
+  // A URL of the server, with the gate's port in the place of the server's.
+  std::string through(std::string url) const;
 
   // Everything flows (the state at the start): undoes refuse(), stall(), delay() and trickle().
   void pass();

@@ -101,8 +101,7 @@ inline connection_start rabbit_start() {
   start.mechanisms = {"PLAIN", "AMQPLAIN"};
   start.product = "RabbitMQ";
   start.version = "3.10.8";
-  start.supports_blocked = start.supports_confirms = true;
-  start.supports_authentication_failure_close = true;
+  start.supports_confirms = true;
   return start;
 }
 

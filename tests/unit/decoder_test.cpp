@@ -8,10 +8,8 @@ using testing::HasSubstr;
 using testing::IsEmpty;
 
 TEST(decoder, start_tells_mechanisms_and_capabilities) {
-  EXPECT_THAT(
-      values(a_start()),
-      ElementsAre(
-          "start PLAIN AMQPLAIN; RabbitMQ 3.10.8 rabbit@host; blocked auth-close confirms"));
+  EXPECT_THAT(values(a_start()),
+              ElementsAre("start PLAIN AMQPLAIN; RabbitMQ 3.10.8 rabbit@host; confirms"));
 }
 
 TEST(decoder, server_properties_may_be_of_any_type) {
@@ -35,7 +33,7 @@ TEST(decoder, the_rest_of_the_handshake_arrives) {
              wire::a_method(0, 10, 41, wire::short_string("")) +
              wire::a_method(1, 20, 11, wire::long_string("")) + wire::a_method(1, 85, 11) +
              wire::a_method(2, 40, 11)),
-      ElementsAre("secure challenge", "tune 7 4096 15", "open-ok", "1: open-ok", "1: select-ok",
+      ElementsAre("secure", "tune 7 4096 15", "open-ok", "1: open-ok", "1: select-ok",
                   "2: declare-ok"));
 }
 
@@ -45,9 +43,9 @@ TEST(decoder, closing_blocking_and_flow_arrive) {
                      wire::a_method(0, 10, 60, wire::short_string("low on memory")) +
                      wire::a_method(0, 10, 61) + wire::a_method(1, 20, 20, std::string(1, '\0')) +
                      wire::a_method(1, 20, 20, "\1") + wire::a_frame(8, 0, "")),
-              ElementsAre("1: close 404 NOT_FOUND - no exchange (60,40)", "2: close-ok",
-                          "close 404 bye (60,40)", "close-ok", "blocked low on memory", "unblocked",
-                          "1: flow off", "1: flow on", "heartbeat"));
+              ElementsAre("1: close 404 NOT_FOUND - no exchange", "2: close-ok", "close 404 bye",
+                          "close-ok", "blocked low on memory", "unblocked", "1: flow off",
+                          "1: flow on", "heartbeat"));
 }
 
 TEST(decoder, acks_and_nacks_arrive_with_their_bits) {
@@ -93,9 +91,9 @@ TEST(decoder, pieces_of_any_size_mean_the_same) {
 
 TEST(decoder, broker_texts_become_printable_utf8) {
   EXPECT_THAT(values(a_close(1, 20, "a\nb\x1B[31m \xC3\xA9 cut \xC3")),
-              ElementsAre("1: close 404 a b [31m \xC3\xA9 cut ? (60,40)"));
+              ElementsAre("1: close 404 a b [31m \xC3\xA9 cut ?"));
   EXPECT_THAT(values(a_close(1, 20, "\xC0\x80 \xED\xA0\x80 \xF5")),
-              ElementsAre("1: close 404 ?? ??? ? (60,40)"));
+              ElementsAre("1: close 404 ?? ??? ?"));
 }
 
 TEST(decoder, the_sink_may_open_and_close_channels) {

@@ -12,28 +12,24 @@ struct describe {
     std::string text = "start";
     for (const auto& name : m.mechanisms) text += " " + name;
     text += "; " + m.product + " " + m.version + " " + m.cluster_name + ";";
-    if (m.supports_blocked) text += " blocked";
-    if (m.supports_authentication_failure_close) text += " auth-close";
     if (m.supports_confirms) text += " confirms";
     return text;
   }
-  std::string operator()(const connection_secure& m) const { return "secure " + m.challenge; }
+  std::string operator()(const connection_secure&) const { return "secure"; }
   std::string operator()(const connection_tune& m) const {
     return "tune " + std::to_string(m.channel_max) + " " + std::to_string(m.frame_max) + " " +
            std::to_string(m.heartbeat);
   }
   std::string operator()(const connection_open_ok&) const { return "open-ok"; }
   std::string operator()(const connection_close& m) const {
-    return "close " + std::to_string(m.code) + " " + m.text + " (" + std::to_string(m.class_id) +
-           "," + std::to_string(m.method_id) + ")";
+    return "close " + std::to_string(m.code) + " " + m.text;
   }
   std::string operator()(const connection_close_ok&) const { return "close-ok"; }
   std::string operator()(const connection_blocked& m) const { return "blocked " + m.reason; }
   std::string operator()(const connection_unblocked&) const { return "unblocked"; }
   std::string operator()(const channel_open_ok& m) const { return on(m.channel) + "open-ok"; }
   std::string operator()(const channel_close& m) const {
-    return on(m.channel) + "close " + std::to_string(m.code) + " " + m.text + " (" +
-           std::to_string(m.class_id) + "," + std::to_string(m.method_id) + ")";
+    return on(m.channel) + "close " + std::to_string(m.code) + " " + m.text;
   }
   std::string operator()(const channel_close_ok& m) const { return on(m.channel) + "close-ok"; }
   std::string operator()(const channel_flow& m) const {
