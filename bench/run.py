@@ -78,6 +78,14 @@ def draw(directory, name, scenario, report):
     pyplot.close(figure)
 
 
+def revision():
+    try:
+        said = subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return said.stdout.strip()
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description="Measures outboxd on this machine.")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of: {', '.join(SCENARIOS)} (default: all)")
@@ -98,7 +106,7 @@ def main():
 
     about = {
         "machine": machine(),
-        "revision": subprocess.run(["git", "-C", ROOT, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip(),
+        "revision": revision(),
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": "./dev bench " + " ".join(sys.argv[1:]),
     }

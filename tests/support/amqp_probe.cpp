@@ -104,7 +104,20 @@ std::optional<amqp_value> amqp_message::header(const std::string& name) const {
   return found->second;
 }
 
-amqp_probe::amqp_probe(const std::string& url) : connection_(std::make_unique<connection>(url)) {}
+// RabbitMQ gives a login ten seconds (handshake_timeout). One that has just started on a busy
+// machine may need longer for the first, and hangs up.
+std::unique_ptr<amqp_probe::connection> amqp_probe::log_in(const std::string& url) {
+  for (int tries_left = 4;; --tries_left) {
+    try {
+      return std::make_unique<connection>(url);
+    } catch (const amqp_error& e) {
+      const bool hung_up = e.code == 0;
+      if (!hung_up || tries_left == 0) throw;
+    }
+  }
+}
+
+amqp_probe::amqp_probe(const std::string& url) : connection_(log_in(url)) {}
 amqp_probe::~amqp_probe() = default;
 amqp_probe::amqp_probe(amqp_probe&&) noexcept = default;
 amqp_probe& amqp_probe::operator=(amqp_probe&&) noexcept = default;

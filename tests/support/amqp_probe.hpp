@@ -101,6 +101,8 @@ class amqp_probe {
 
  private:
   class connection;
+  static std::unique_ptr<connection> log_in(const std::string& url);
+
   std::unique_ptr<connection> connection_;
 };
 

@@ -26,19 +26,36 @@ void request(const certificate& into, const std::string& name, const arguments& 
           more);
 }
 
+void write(const std::string& file, const std::string& content) {
+  std::ofstream out(file);
+  out << content;
+  out.close();
+  if (!out) throw std::runtime_error("cannot write " + file);
+}
+
 }  // namespace
 
 authority::authority(const std::string& name) : path_((scratch_directory() / name).string()) {
-  request({file(), path_ + ".ca.key"}, "authority of the test", {"-x509", "-days", "2"});
+  const std::string key = path_ + ".ca.key", database = path_ + ".ca.index";
+  request({file(), key}, "authority of the test", {"-x509", "-days", "2"});
+  write(database, "");
+  write(settings(), "[ca]\ndefault_ca = test\n[test]\ncertificate = " + file() +
+                        "\nprivate_key = " + key + "\ndatabase = " + database +
+                        "\nnew_certs_dir = " + scratch_directory().string() +
+                        "\nrand_serial = yes\nunique_subject = no\ndefault_md = sha256\n"
+                        "policy = any\ncopy_extensions = copy\n[any]\ncommonName = supplied\n");
 }
 
 certificate authority::certify(const std::string& name, validity valid) const {
   const std::string base = path_ + "." + name + (valid == validity::over ? ".over" : "");
   const certificate made{base + ".pem", base + ".key"};
   request({base + ".csr", made.key_file}, name, {"-addext", "subjectAltName=DNS:" + name});
-  openssl({"x509", "-req", "-in", base + ".csr", "-CA", file(), "-CAkey", path_ + ".ca.key"},
-          {"-CAcreateserial", "-days", valid == validity::over ? "-1" : "2", "-copy_extensions",
-           "copy", "-out", made.chain_file});
+  const arguments from_to = valid == validity::over ? arguments{"-startdate", "20200101000000Z",
+                                                                "-enddate", "20200102000000Z"}
+                                                    : arguments{"-days", "2"};
+  openssl({"ca", "-batch", "-notext", "-config", settings(), "-in", base + ".csr", "-out",
+           made.chain_file},
+          from_to);
   return made;
 }
 

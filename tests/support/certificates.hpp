@@ -25,6 +25,8 @@ class authority {
   certificate certify(const std::string& name, validity valid = validity::now) const;
 
  private:
+  std::string settings() const { return path_ + ".ca.conf"; }
+
   std::string path_;
 };
 
