@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <ctime>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -20,14 +21,16 @@ std::string first_line(const char* path) {
   return line;
 }
 
-// The boot in seconds since the epoch: "btime 1732150000" in /proc/stat.
+double seconds_of(clockid_t clock) {
+  timespec now{};
+  ::clock_gettime(clock, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+// The boot in seconds since the epoch. "btime" in /proc/stat is not there under systemd's
+// ProcSubset=pid.
 double boot_time() {
-  std::ifstream in("/proc/stat");
-  for (std::string word; in >> word;) {
-    double seconds = 0;
-    if (word == "btime" && in >> seconds) return seconds;
-  }
-  return 0;
+  return seconds_of(CLOCK_REALTIME) - seconds_of(CLOCK_BOOTTIME);
 }
 
 double count_open_fds() {

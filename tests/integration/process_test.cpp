@@ -58,7 +58,9 @@ finished run_once(const std::vector<std::string>& arguments, const environment& 
 
 class running_outboxd {
  public:
-  explicit running_outboxd(const environment& env) : child_({{OUTBOXD_PROGRAM, "run"}, env}) {
+  explicit running_outboxd(const environment& env,
+                           const std::vector<std::string>& argv = {OUTBOXD_PROGRAM, "run"})
+      : child_({argv, env}) {
     if (!eventually(20s, [this] { return line("service.started").has_value(); })) {
       throw std::runtime_error("did not start: " + child_.err());
     }
@@ -212,6 +214,28 @@ TEST(process, a_taken_port_is_a_configuration_error) {
       with(nothing_there, {{"OUTBOX_ADMIN_LISTEN", "127.0.0.1:" + std::to_string(first.port())}}));
   EXPECT_EQ(third.status.code, 78);
   EXPECT_THAT(third.err, HasSubstr("OUTBOX_ADMIN_LISTEN"));
+}
+
+// A command where /proc has processes only, as under ProcSubset=pid of the systemd unit. Needs
+// root.
+std::vector<std::string> with_processes_only(std::vector<std::string> command) {
+  command.insert(
+      command.begin(),
+      {"unshare", "--mount", "sh", "-ec",
+       "mount -t proc -o subset=pid proc /proc; test ! -e /proc/stat; exec \"$@\"", "sh"});
+  return command;
+}
+
+TEST(process, knows_when_it_started_where_proc_has_processes_only) {
+  tests::child_process possible({with_processes_only({"true"})});
+  if (possible.wait(30s) != exit_status{0, 0})
+    GTEST_SKIP() << "no such /proc can be made here, which wants root: " << possible.err();
+  running_outboxd outboxd(nothing_there, with_processes_only({OUTBOXD_PROGRAM, "run"}));
+  const std::string sample = "\nprocess_start_time_seconds ", metrics = *outboxd.get("/metrics");
+  const auto at = metrics.find(sample);
+  ASSERT_NE(at, std::string::npos) << metrics;
+  const std::chrono::duration<double> now = std::chrono::system_clock::now().time_since_epoch();
+  EXPECT_NEAR(std::stod(metrics.substr(at + sample.size())), now.count(), 60);
 }
 
 // Of two processes with the default at most one has it; both run.
