@@ -38,9 +38,11 @@ count() { grep -c '^```sh$' "$page"; }
 addresses() {
   local database=$1 broker=$2 names
   names=$(blocks 1 <"$page" | sed 's/=.*//' | tr '\n' ' ')
-  [[ $names == 'OWNER RELAY BROKER LISTEN ' ]] || fail "the page's first block sets other things: $names"
+  [[ $names == 'OWNER PASSWORD RELAY BROKER LISTEN ' ]] || fail "the page's first block sets other things: $names"
   printf "OWNER='%s'\n" "$database"
-  printf "RELAY='%s'\n" "$(sed 's|//[^@]*@|//shop_outboxd:new-password@|' <<<"$database")"
+  printf "PASSWORD='%s'\n" "$(od --address-radix=n --read-bytes=16 --format=x1 /dev/urandom | tr --delete ' \n')"
+  # shellcheck disable=SC2016
+  printf 'RELAY="%s"\n' "$(sed 's|//[^@]*@|//shop_outboxd:$PASSWORD@|' <<<"$database")"
   printf "BROKER='%s'\n" "$broker"
   printf "LISTEN='127.0.0.1:%s'\n" "$(free_port)"
 }
