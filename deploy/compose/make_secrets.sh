@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Random passwords for compose.yaml, and the files that hold them. What is there already stays: the databases know
-# it. "docker compose down --volumes && rm -r secrets" starts anew.
+# it. "docker compose --profile demo down --volumes && rm -r secrets" starts anew.
 # usage: make_secrets.sh [DIR]        (DIR: secrets, beside this script)
 set -euo pipefail
 dir=${1:-$(dirname -- "$(readlink -f -- "${BASH_SOURCE[0]}")")/secrets}

@@ -2,6 +2,7 @@
 """The Helm chart: its values and their schema, and the pods it makes. With helm, also that it is what helm makes of it."""
 import copy
 import json
+import re
 import tarfile
 import tempfile
 import unittest
@@ -195,6 +196,14 @@ class helm(unittest.TestCase):
                 file.flush()
                 with self.assertRaisesRegex(RuntimeError, "schema"):
                     chart.template(deployed.CHART, chart.HERE / "standalone.yaml", "--values", file.name)
+
+    def test_installs_it_as_the_page_says_also_where_there_is_no_operator(self):
+        page = deployed.text("docs/operations/deploying.md").replace("\\\n", " ")
+        (command,) = re.findall(r"^helm install (shop-outbox .*)$", page, re.MULTILINE)
+        fine, out, err = chart.run("template", chart.KUBERNETES, *command.replace("deploy/helm", str(deployed.CHART.parent)).split())
+        self.assertTrue(fine, err)
+        self.assertEqual({d["kind"] for d in deployed.parse(out)}, {"Deployment", "Job", "Pod"})
+        self.assertEqual(set(re.findall("image: (.*)", out)), {f"REGISTRY/outboxd:{deployed.program_version()}"})
 
     def test_asks_for_the_secret(self):
         with self.assertRaisesRegex(RuntimeError, "existingSecret"):

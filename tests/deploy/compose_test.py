@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import deployed
 
 COMPOSE = deployed.DEPLOY / "compose"
+PAGE = "docs/operations/deploying.md"
 
 
 def compose():
@@ -106,6 +107,31 @@ class secrets(unittest.TestCase):
             before = secret("rabbitmq_definitions.json")
             make_secrets(directory)
             self.assertEqual(before, secret("rabbitmq_definitions.json"))
+
+
+class the_commands(unittest.TestCase):
+    """As the page and the files say them: none holds the terminal, and what "demo" started ends with the rest."""
+
+    def test_can_be_given_one_after_the_other(self):
+        said = [deployed.text(f) for f in (PAGE, "deploy/compose/compose.yaml")]
+        command = re.compile(r"^(?:# +)?docker compose ((?:--profile \w+ )*)(\w+)([ \w=-]*)", re.MULTILINE)
+        commands = command.findall("\n".join(said))
+        self.assertEqual({verb for _, verb, _ in commands}, {"up", "down", "exec"})
+        profiles = {name for one in compose()["services"].values() for name in one.get("profiles", [])}
+        for before, verb, after in commands:
+            with self.subTest(f"{before}{verb}{after}"):
+                self.assertNotIn("--profile", after)
+                if verb == "up":
+                    self.assertIn("--detach", after.split())
+                if verb == "down":
+                    self.assertEqual(set(re.findall(r"--profile (\w+)", before)), profiles)
+
+    def test_make_the_logins_that_the_page_makes(self):
+        (sql,) = re.findall(r"^```sql\n(CREATE ROLE .*?)^```$", deployed.text(PAGE), re.MULTILINE | re.DOTALL)
+        statements = [line.split(";")[0] for line in sql.splitlines() if "PASSWORD" not in line]
+        self.assertEqual(len(statements), 6)
+        for statement in statements:
+            self.assertIn(f"\n{statement};\n", deployed.text("deploy/compose/postgres_roles.sh"))
 
 
 class monitoring(unittest.TestCase):
