@@ -125,6 +125,7 @@ class Stack:
     def close(self):
         self.guard.stdin.close()
         self.guard.wait()
+        self.guard.stdout.close()
 
     def migrate(self, database_url):
         run(self.outboxd, "migrate", "up", env={**os.environ, "OUTBOX_DATABASE_URL": database_url})
