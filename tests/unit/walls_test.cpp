@@ -35,13 +35,37 @@ const wall metrics{std::regex(R"(^\s*#\s*include\s*[<"]prometheus/)"),
 // The outbox may end a socket that libpq owns (to wake a thread that waits on it), not use one.
 const wall sockets{
     std::regex(R"(sys/socket\.h|ip::(tcp|udp)\b|local::stream_protocol|beast::tcp_stream)"),
-    std::regex(R"(relay/amqp/(stream|link)[^/]*|service/(http|health)[^/]*|outbox/session[^/]*)" +
-               beside),
-    "sockets belong into relay/amqp/stream*, relay/amqp/link* and service/http*"};
+    std::regex(R"(relay/amqp/stream[^/]*|service/(http|health)[^/]*|outbox/session[^/]*)" + beside),
+    "sockets belong into relay/amqp/stream* and service/http*"};
 
 const wall environment{std::regex(R"(\bgetenv\b|\benviron\b|\bargv\b)"),
                        std::regex("service/.*" + beside),
                        "argv and the environment belong into service/"};
+
+const wall amqp{std::regex(R"(^\s*#\s*include\s*[<"](rabbitmq-c/|amqp\.h))"),
+                std::regex("base/compat.hpp|relay/amqp/.*" + beside),
+                "the AMQP library belongs into relay/amqp/"};
+
+const std::string pure =
+    R"((outbox/(reader|wake|lead_fsm)|relay/(core[a-z_]*|key_order|destinations[a-z_]*|skipped|window|)"
+    R"(pauses|renewals|row_table|purge_pace)|relay/amqp/(codec[a-z_]*|session|confirms|topology))\..*)";
+const wall decisions{std::regex(R"(::now\(|boost/asio|base/log\.hpp|<random>|this_thread)"),
+                     std::regex("(?!" + pure + ").*"),
+                     "what decides has no clock, no luck, no I/O and no log"};
+
+// What a folder may include of ours: the table in ARCHITECTURE.md.
+struct folder {
+  std::regex files;
+  std::regex includes;
+};
+const std::vector<folder> folders{
+    {std::regex("base/.*"), std::regex("base/.*")},
+    {std::regex("outbox/.*"), std::regex("(base|migrations|outbox)/.*")},
+    {std::regex("relay/[^/]*"),
+     std::regex(R"((base|relay)/[^/]*|outbox/(leadership|message|pause|reader|store|wake)\.hpp)")},
+    {std::regex("relay/amqp/.*"),
+     std::regex(R"((base|relay/amqp)/.*|relay/(publisher|verdict)\.hpp|outbox/message\.hpp)")},
+    {std::regex("service/.*"), std::regex("(base|migrations|outbox|relay|service)/.*")}};
 
 constexpr std::size_t most_lines = 400;
 
@@ -62,6 +86,23 @@ std::vector<std::string> violations(const wall& of, const std::vector<source>& s
   return found;
 }
 
+std::vector<std::string> includes_from_above(const std::vector<source>& sources) {
+  const std::regex include(R"re(^\s*#\s*include\s*"([^"]+)")re");
+  std::vector<std::string> found;
+  for (const source& s : sources) {
+    for (const folder& f : folders) {
+      if (!std::regex_match(s.path, f.files)) continue;
+      for (const std::string& line : s.lines) {
+        std::smatch which;
+        if (std::regex_search(line, which, include) &&
+            !std::regex_match(which[1].str(), f.includes))
+          found.push_back(s.path + " may not include " + which[1].str());
+      }
+    }
+  }
+  return found;
+}
+
 std::vector<std::string> too_long(const std::vector<source>& sources) {
   std::vector<std::string> found;
   for (const source& s : sources) {
@@ -72,7 +113,7 @@ std::vector<std::string> too_long(const std::vector<source>& sources) {
   return found;
 }
 
-std::vector<std::string> included_twice(const std::vector<source>& sources) {
+std::vector<std::string> without_pragma_once(const std::vector<source>& sources) {
   std::vector<std::string> found;
   for (const source& s : sources) {
     if (s.path.ends_with(".hpp") && std::ranges::find(s.lines, "#pragma once") == s.lines.end())
@@ -120,7 +161,19 @@ TEST(walls, only_the_metrics_know_the_metrics_library) {
   EXPECT_THAT(violations(metrics, our_sources()), IsEmpty());
 }
 
-TEST(walls, only_the_link_and_the_http_server_have_sockets) {
+TEST(walls, only_the_amqp_folder_knows_the_amqp_library) {
+  EXPECT_THAT(violations(amqp, our_sources()), IsEmpty());
+}
+
+TEST(walls, no_folder_includes_what_is_above_it) {
+  EXPECT_THAT(includes_from_above(our_sources()), IsEmpty());
+}
+
+TEST(walls, what_decides_has_no_clock_no_luck_and_no_io) {
+  EXPECT_THAT(violations(decisions, our_sources()), IsEmpty());
+}
+
+TEST(walls, only_the_stream_and_the_http_server_have_sockets) {
   EXPECT_THAT(violations(sockets, our_sources()), IsEmpty());
 }
 
@@ -132,13 +185,15 @@ TEST(walls, files_stay_small) {
   EXPECT_THAT(too_long(our_sources()), IsEmpty());
 }
 
-TEST(walls, headers_may_be_included_twice) {
-  EXPECT_THAT(included_twice(our_sources()), IsEmpty());
+TEST(walls, headers_may_be_without_pragma_once) {
+  EXPECT_THAT(without_pragma_once(our_sources()), IsEmpty());
 }
 
 TEST(walls, a_violation_is_named_with_its_place_and_its_rule) {
   const std::vector<source> bad{
-      {"relay/core.cpp", {"", "#include <pqxx/pqxx>  // for once"}},
+      {"relay/core.cpp",
+       {"", "#include <pqxx/pqxx>  // for once", "clock::now();",
+        "#include \"outbox/session.hpp\""}},
       {"service/http_server.cpp", {"#include <prometheus/registry.h>"}},
       {"outbox/lane.cpp", {"boost::asio::ip::tcp::socket s;", "std::getenv(\"HOME\");"}},
       {"base/long.hpp", std::vector<std::string>(most_lines + 1, "// argv, ip::tcp, <pqxx/pqxx>")}};
@@ -147,13 +202,19 @@ TEST(walls, a_violation_is_named_with_its_place_and_its_rule) {
   EXPECT_THAT(
       violations(metrics, bad),
       ElementsAre("service/http_server.cpp:1: <prometheus/*> belongs into service/metrics*"));
-  EXPECT_THAT(violations(sockets, bad),
-              ElementsAre("outbox/lane.cpp:1: sockets belong into relay/amqp/stream*, "
-                          "relay/amqp/link* and service/http*"));
+  EXPECT_THAT(
+      violations(sockets, bad),
+      ElementsAre("outbox/lane.cpp:1: sockets belong into relay/amqp/stream* and service/http*"));
+  EXPECT_THAT(
+      violations(decisions, bad),
+      ElementsAre("relay/core.cpp:3: what decides has no clock, no luck, no I/O and no log"));
+  EXPECT_THAT(includes_from_above(bad),
+              ElementsAre("relay/core.cpp may not include outbox/session.hpp"));
   EXPECT_THAT(violations(environment, bad),
               ElementsAre("outbox/lane.cpp:2: argv and the environment belong into service/"));
   EXPECT_THAT(too_long(bad), ElementsAre("base/long.hpp: 401 lines, more than 400"));
-  EXPECT_THAT(included_twice(bad), ElementsAre("base/long.hpp: a header without #pragma once"));
+  EXPECT_THAT(without_pragma_once(bad),
+              ElementsAre("base/long.hpp: a header without #pragma once"));
 }
 
 }  // namespace
