@@ -137,7 +137,7 @@ bool core::gives_up(const row& r, time_point now) const {
 
 void core::failed(row& r, verdict what, outbox::fate fate, const std::string& text) {
   key_order::change c;
-  if (r.msg.ordering_key && !r.unordered) c = keys_.failing(r);
+  if (r.msg.ordering_key && !r.unordered) c = keys_.failed(r);
   const int attempts = r.msg.attempts + 1;
   destinations_.leave(r);
   rows_.drop_body(r);

@@ -135,7 +135,7 @@ void core::decision_made(row& r, bool done, bool outdated, time_point now,
     // A decision that changed nothing was overtaken by somebody else's: the row is read again and
     // obeyed.
     const bool holds = blocks || (is_deferred && !outdated);
-    apply(holds ? keys_.fail(r) : is_dead ? keys_.finish(r) : keys_.forget(r));
+    apply(holds ? keys_.defer(r) : is_dead ? keys_.finish(r) : keys_.forget(r));
   } else if (blocks) {
     apply(keys_.hold(*r.msg.ordering_key, r.msg.ref));
   }

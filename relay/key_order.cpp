@@ -98,7 +98,7 @@ key_order::change key_order::add(row& r) {
   r.key = &k;
   change c;
   line_up(k, r, c);
-  settle(k);
+  recount(k);
   return c;
 }
 
@@ -118,11 +118,11 @@ key_order::change key_order::published(row& r) {
   if (r.apart) ++k.apart;
   change c;
   promote(k, c);
-  settle(k);
+  recount(k);
   return c;
 }
 
-key_order::change key_order::failing(row& r) {
+key_order::change key_order::failed(row& r) {
   key_state& k = *r.key;
   withdraw(k, r);
   ++k.failing;
@@ -135,11 +135,11 @@ key_order::change key_order::finish(row& r) {
   key_state& k = take_out(r);
   change c;
   promote(k, c);
-  settle(k);
+  recount(k);
   return c;
 }
 
-key_order::change key_order::fail(row& r) {
+key_order::change key_order::defer(row& r) {
   key_state& k = take_out(r);
   remember_failed(k, r.msg.ref);
   return close_behind(k, r.msg.ref.id);
@@ -166,7 +166,7 @@ key_order::change key_order::again(row& r) {
     r.state = row_state::queued;
     line_up(k, r, c);
   }
-  settle(k);
+  recount(k);
   return c;
 }
 
@@ -183,7 +183,7 @@ key_order::change key_order::send_back_behind(const std::string& key, std::int64
   evict_behind(*k, id, c);
   k->skipped = skipped;  // the caller remembers them
   promote(*k, c);
-  settle(*k);
+  recount(*k);
   return c;
 }
 
@@ -197,19 +197,19 @@ void key_order::release(const std::string& key, const outbox::row_ref& failed) {
   key_state* k = find(key);
   if (k == nullptr) return;
   std::erase(k->failed, failed);
-  settle(*k);
+  recount(*k);
 }
 
 void key_order::put_off(const std::string& key, std::int64_t id) {
   key_state& k = at(key);
   k.skipped = lower(k.skipped, id);
-  settle(k);
+  recount(k);
 }
 
 void key_order::release_if(const std::function<bool(const outbox::row_ref&)>& is_final) {
   for (auto it = keys_.begin(); it != keys_.end();) {
     key_state& k = *(it++)->second;
-    if (std::erase_if(k.failed, is_final) > 0) settle(k);
+    if (std::erase_if(k.failed, is_final) > 0) recount(k);
   }
 }
 
@@ -222,7 +222,7 @@ std::optional<outbox::scan> key_order::ask(std::size_t max_keys) {
     ripe_.pop_front();
     key_state& k = *keys_.at(key);
     k.ripe = false;
-    if (!k.readable()) continue;  // held since; settle() queues it again when the hold is lifted
+    if (!k.readable()) continue;  // held since; recount() queues it again when the hold is lifted
     k.asked = std::exchange(k.skipped, std::nullopt);
     k.passed = false;
     walk.after = walk.keys.empty() ? *k.asked - 1 : std::min(walk.after, *k.asked - 1);
@@ -239,7 +239,7 @@ void key_order::answered(const outbox::scan& asked, std::int64_t to, bool all) {
     const std::int64_t from = *std::exchange(k->asked, std::nullopt);
     if (!std::exchange(k->passed, false) && !all)
       k->skipped = lower(k->skipped, std::max(from, to + 1));
-    settle(*k);
+    recount(*k);
   }
 }
 
@@ -256,7 +256,7 @@ void key_order::restart() {
     k.skipped.reset();
     k.asked.reset();
     k.ripe = k.passed = false;
-    settle(k);
+    recount(k);
   }
 }
 
@@ -267,7 +267,7 @@ void key_order::reset() {
     k.failed.clear();
     k.waiting.clear();
     k.next = nullptr;
-    settle(k);
+    recount(k);
   }
 }
 
@@ -312,7 +312,7 @@ key_order::change key_order::close_behind(key_state& k, std::int64_t id) {
   change c;
   evict_behind(k, id, c);
   promote(k, c);
-  settle(k);
+  recount(k);
   return c;
 }
 
@@ -360,7 +360,7 @@ key_state& key_order::take_out(row& r) {
   return k;
 }
 
-void key_order::settle(key_state& k) {
+void key_order::recount(key_state& k) {
   if (k.idle) return;
   const bool held = !k.failed.empty();
   const bool closed = !k.in_memory() && (held || k.skipped || k.asked);

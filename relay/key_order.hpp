@@ -77,11 +77,11 @@ class key_order {
   // It was written to its lane.
   change published(row& r);
   // It failed: what becomes of it is being decided.
-  change failing(row& r);
+  change failed(row& r);
   // The row is final (acked, dead) or gone from the table.
   change finish(row& r);
   // The row was deferred: its key is held until it comes back and is final.
-  change fail(row& r);
+  change defer(row& r);
   // The row's fate is not known to us: it is read again, and nothing of its key before.
   change forget(row& r);
   // It is not known whether the broker has it: it is to be published again.
@@ -143,7 +143,7 @@ class key_order {
   void forget_idle();
   // Recounts, queues the key for reading when it is ripe, lets it be forgotten when nothing is left
   // to remember.
-  void settle(key_state& k);
+  void recount(key_state& k);
 
   bool pipelined_;
   pool<key_state> pool_;

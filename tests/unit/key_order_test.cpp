@@ -131,7 +131,7 @@ TEST_F(key_order_test, a_failed_row_holds_its_key_and_sends_those_behind_it_away
   row& second = make(2);
   keys.add(first);
   keys.add(second);
-  const auto c = keys.fail(first);
+  const auto c = keys.defer(first);
   EXPECT_THAT(c.evicted, ElementsAre(&second));
   EXPECT_EQ(c.up, nullptr);
   EXPECT_EQ(keys.held(), 1u);
@@ -144,7 +144,7 @@ TEST_F(key_order_test,
   row& second = make(2);
   keys.add(first);
   keys.add(second);
-  keys.fail(first);
+  keys.defer(first);
   EXPECT_FALSE(admit(3));
   EXPECT_FALSE(keys.has_ripe());
 
@@ -162,7 +162,7 @@ TEST_F(key_order_test,
 TEST_F(key_order_test, until_the_answer_came_nothing_above_it_is_let_in) {
   row& first = admitted(1);
   row& second = admitted(2);
-  keys.fail(first);
+  keys.defer(first);
   row& again = make(1);
   keys.add(again);
   keys.finish(again);
@@ -177,7 +177,7 @@ TEST_F(key_order_test, until_the_answer_came_nothing_above_it_is_let_in) {
 TEST_F(key_order_test, a_key_with_everything_read_is_open_again) {
   row& first = admitted(1);
   admitted(2);
-  keys.fail(first);
+  keys.defer(first);
   row& again = make(1);
   keys.add(again);
   keys.finish(again);
@@ -232,7 +232,7 @@ TEST_F(key_order_test, of_two_failed_rows_of_a_key_the_lower_goes_first) {
 TEST_F(key_order_test, a_restart_of_the_reader_forgets_what_was_skipped_but_not_what_failed) {
   row& first = admitted(1);
   admitted(2);
-  keys.fail(first);
+  keys.defer(first);
   keys.restart();
   EXPECT_FALSE(admit(2));
   EXPECT_EQ(keys.held(), 1u);
@@ -294,11 +294,11 @@ TEST_F(key_order_test, while_a_decision_is_written_no_other_row_of_the_key_goes)
   row& first = admitted(1);
   row& second = admitted(2);
   publish(first);
-  keys.failing(first);
+  keys.failed(first);
   first.state = row_state::deciding;
   row& third = make(3);
   EXPECT_EQ(keys.add(third).up, nullptr);
-  EXPECT_THAT(keys.fail(first).evicted, testing::UnorderedElementsAre(&second, &third));
+  EXPECT_THAT(keys.defer(first).evicted, testing::UnorderedElementsAre(&second, &third));
 }
 
 class pipelined_keys_test : public key_order_test {
@@ -325,9 +325,9 @@ TEST_F(pipelined_keys_test, after_a_nack_no_other_goes_before_the_row_is_final) 
   row& third = admitted(3);
   publish(first);
   publish(second);
-  EXPECT_EQ(keys.failing(first).down, &third);
+  EXPECT_EQ(keys.failed(first).down, &third);
   first.state = row_state::deciding;
-  EXPECT_THAT(keys.fail(first).evicted, ElementsAre(&third));
+  EXPECT_THAT(keys.defer(first).evicted, ElementsAre(&third));
   EXPECT_EQ(keys.finish(second).up, nullptr) << "it had been written before the nack";
   EXPECT_FALSE(admit(4));
 }
@@ -337,9 +337,9 @@ TEST_F(pipelined_keys_test, a_row_whose_outcome_is_unknown_does_not_pass_one_tha
   row& second = admitted(2);
   publish(first);
   publish(second);
-  keys.failing(first);
+  keys.failed(first);
   first.state = row_state::deciding;
-  keys.fail(first);
+  keys.defer(first);
   EXPECT_THAT(keys.again(second).evicted, ElementsAre(&second));
 }
 
