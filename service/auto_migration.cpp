@@ -14,11 +14,12 @@ auto_migration::auto_migration(boost::asio::any_io_executor executor, attempt wo
     : executor_(std::move(executor)), work_(std::move(work)), log_(log), pause_(executor_) {}
 
 auto_migration::~auto_migration() {
-  thread_.join();
+  if (thread_) thread_->join();
 }
 
 void auto_migration::start(std::function<void()> tried) {
   tried_ = std::move(tried);
+  thread_.emplace(1);
   try_once();
 }
 
@@ -28,7 +29,7 @@ void auto_migration::stop() {
 }
 
 void auto_migration::try_once() {
-  boost::asio::post(thread_, [this] {
+  boost::asio::post(*thread_, [this] {
     boost::asio::post(executor_, [this, result = work_()] { finished(result); });
   });
 }

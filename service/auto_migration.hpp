@@ -9,6 +9,7 @@
 #include <boost/asio/thread_pool.hpp>
 
 #include <functional>
+#include <optional>
 
 #include "base/log.hpp"
 #include "outbox/migrator.hpp"
@@ -37,7 +38,7 @@ class auto_migration {
   std::chrono::milliseconds next_pause_{1'000};
   std::function<void()> tried_;
   bool stopping_ = false;
-  boost::asio::thread_pool thread_{1};
+  std::optional<boost::asio::thread_pool> thread_;  // from start() on
 };
 
 }  // namespace outboxd::service
