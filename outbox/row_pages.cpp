@@ -28,6 +28,12 @@ SELECT p.purged, p.last_id
   FROM "outbox".purge_where($1::bigint * interval '1 ms', $2::bigint * interval '1 ms', $3::boolean, $4::bigint,
                             $5::integer, $6::boolean) AS p)";
 
+// $1 milliseconds since it was given up
+constexpr std::string_view count_dead_keys_sql = R"(
+SELECT count(*) FROM "outbox".messages AS m
+ WHERE m.status = 'dead' AND m.ordering_key IS NOT NULL
+   AND coalesce(m.due_at, m.created_at) <= now() - $1::bigint * interval '1 ms')";
+
 std::optional<std::int64_t> count_of(const std::optional<std::chrono::milliseconds>& time) {
   if (!time) return std::nullopt;
   return time->count();
@@ -98,6 +104,13 @@ base::result<row_page> row_pages::purge(const old_row_filter& which, std::int64_
     return decode(impl_->run("purge", purge_sql, count_of(which.sent_older_than),
                              count_of(which.dead_older_than), which.keep_dead_keys, after, batch,
                              count_only));
+  });
+}
+
+base::result<std::size_t> row_pages::count_dead_keys(std::chrono::milliseconds older_than) {
+  return guarded<std::size_t>([&] {
+    return impl_->run("count_dead_keys", count_dead_keys_sql, older_than.count())[0][0]
+        .as<std::size_t>();
   });
 }
 

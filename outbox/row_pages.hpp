@@ -58,6 +58,8 @@ class row_pages {
                                 bool count_only);
   base::result<row_page> purge(const old_row_filter& which, std::int64_t after, int batch,
                                bool count_only);
+  // Dead rows with an ordering key, given up so long ago.
+  base::result<std::size_t> count_dead_keys(std::chrono::milliseconds older_than);
   base::result<row_page> dead(const dead_row_filter& which, dead_row_fate what, std::int64_t after,
                               int batch, bool count_only);
 

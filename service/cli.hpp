@@ -57,8 +57,9 @@ struct replay_command {
   bool all = false, dry_run = false;
 };
 struct purge_command {
-  // Neither: sent rows older than OUTBOX_RETENTION.
+  // At least one: what the sidecar keeps its settings know, and not those of this shell.
   std::optional<std::chrono::milliseconds> sent_older_than, dead_older_than;
+  bool with_keys = false;       // also dead rows that may hold their key
   std::uint64_t rate = 10'000;  // rows a second; 0: no limit
   bool dry_run = false;
 };

@@ -36,12 +36,14 @@ void add_replay(CLI::App& app, row_verbs& into) {
 void add_purge(CLI::App& app, row_verbs& into) {
   auto* verb = app.add_subcommand("purge", "Delete rows that were sent, or given up, long ago");
   auto& c = into.purge;
-  verb->add_option("--sent-older-than", into.sent_older_than,
-                   "Rows sent so long ago [OUTBOX_RETENTION, when neither is given]")
+  verb->add_option("--sent-older-than", into.sent_older_than, "Rows sent so long ago, such as 24h")
       ->check(is_duration);
-  verb->add_option("--dead-older-than", into.dead_older_than,
-                   "Rows given up so long ago; under OUTBOX_ON_DEAD=block those without a key")
-      ->check(is_duration);
+  auto* dead = verb->add_option("--dead-older-than", into.dead_older_than,
+                                "Rows given up so long ago, but for those with an ordering key");
+  dead->check(is_duration);
+  verb->add_flag("--with-keys", c.with_keys,
+                 "Dead rows with an ordering key too, which they may hold")
+      ->needs(dead);
   add_pace(*verb, c, "10000");
 }
 
@@ -83,6 +85,11 @@ command to_purge_command(const row_verbs& written) {
   purge_command c = written.purge;
   c.sent_older_than = parse_duration(written.sent_older_than);
   c.dead_older_than = parse_duration(written.dead_older_than);
+  if (!c.sent_older_than && !c.dead_older_than) {
+    return answer_command{exit_code::usage,
+                          "outboxd: purge wants an age: --sent-older-than, such as 24h, or "
+                          "--dead-older-than\n"};
+  }
   return c;
 }
 

@@ -11,7 +11,7 @@ constexpr std::array meanings{
                  "`healthcheck`, `status`: not healthy; `dead show`: no such row"},
     exit_meaning{exit_code::usage,
                  "usage: no such verb or option; `dead retry`, `dead discard`, `replay` without a "
-                 "filter"},
+                 "filter, `purge` without an age"},
     exit_meaning{exit_code::unavailable,
                  "a dependency is unavailable (one-shot verbs; `run` waits instead)"},
     exit_meaning{exit_code::bug, "a bug in outboxd; also when its io thread hangs for 30 s"},

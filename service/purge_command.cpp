@@ -11,6 +11,7 @@ std::string as_typed(const purge_command& c) {
   std::string line = "outboxd purge";
   if (c.sent_older_than) line += " --sent-older-than " + format_duration(*c.sent_older_than);
   if (c.dead_older_than) line += " --dead-older-than " + format_duration(*c.dead_older_than);
+  if (c.with_keys) line += " --with-keys";
   return line + " --rate " + std::to_string(c.rate);
 }
 
@@ -22,9 +23,13 @@ exit_code purge(const settings& s, const purge_command& c, const streams& to) {
   outbox::old_row_filter which;
   which.sent_older_than = c.sent_older_than;
   which.dead_older_than = c.dead_older_than;
-  if (!c.sent_older_than && !c.dead_older_than) which.sent_older_than = s.retention;
-  which.keep_dead_keys = s.on_dead == "block";
+  which.keep_dead_keys = !c.with_keys;
   row_walk job;
+  if (c.dead_older_than && !c.with_keys) {
+    const auto kept = pages->count_dead_keys(*c.dead_older_than);
+    if (!kept) return fail(kept.error(), to);
+    job.kept_keys = *kept;
+  }
   job.action = "purge";
   job.done = "purged";
   job.page = [&](std::int64_t after, int batch, bool count_only) {

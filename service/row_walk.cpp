@@ -100,10 +100,15 @@ class walker {
       boost::json::object all{
           {"action", job_.action}, {"rows", rows}, {"total", total_}, {"done", complete}};
       if (code != exit_code::done) all["go_on"] = job_.go_on;
+      if (job_.kept_keys) all["kept_keys"] = *job_.kept_keys;
       to_.out << boost::json::serialize(all) << "\n";
     } else {
       to_.out << (job_.dry_run ? "would " + job_.action : job_.done) << " " << rows
               << (rows == 1 ? " row\n" : " rows\n");
+      if (job_.kept_keys.value_or(0) > 0) {
+        to_.out << "kept " << *job_.kept_keys
+                << " with an ordering key, which they may hold: --with-keys takes them too\n";
+      }
     }
     return code;
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "outbox/row_pages.hpp"
@@ -19,7 +20,8 @@ struct row_walk {
       page;
   std::uint64_t rate = 0;  // rows a second; 0: no limit
   bool dry_run = false;
-  std::string go_on;  // the command that does what is left
+  std::string go_on;                     // the command that does what is left
+  std::optional<std::size_t> kept_keys;  // dead rows that are old enough, and may hold their key
 };
 
 exit_code walk(const row_walk& job, const streams& to);

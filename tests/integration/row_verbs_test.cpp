@@ -148,22 +148,31 @@ TEST_F(row_verbs, purge_deletes_what_is_old_in_small_batches_and_dead_rows_only_
       " WHERE status = 'pending' RETURNING id");
   insert(1, "q");
 
-  EXPECT_EQ(outboxd({"purge", "--dry-run"}).out, "would purge 2500 rows\n") << "OUTBOX_RETENTION";
-  const auto lines = outboxd({"purge", "--rate", "0", "-o", "json"});
+  const auto none = outboxd({"purge"}, {{"OUTBOX_RETENTION", "1h"}});
+  EXPECT_EQ(none.code, 64) << "the settings of the sidecar may keep more";
+  EXPECT_EQ(outboxd({"purge", "--sent-older-than", "24h", "--dry-run"}).out,
+            "would purge 2500 rows\n");
+  const auto lines = outboxd({"purge", "--sent-older-than", "24h", "--rate", "0", "-o", "json"});
   EXPECT_EQ(lines.code, 0) << lines.err;
   const auto done = json::parse(lines.out);
   EXPECT_EQ(done.at("action"), "purge");
   EXPECT_EQ(done.at("rows"), 2500);
   EXPECT_EQ(done.at("total"), 2500);
   EXPECT_EQ(done.at("done"), true);
+  EXPECT_FALSE(done.as_object().contains("kept_keys"));
   EXPECT_EQ(rows("status = 'sent'"), 10);
   EXPECT_EQ(rows("status = 'dead'"), 7);
 
   EXPECT_EQ(outboxd({"purge", "--dead-older-than", "50d"}).out, "purged 0 rows\n");
-  EXPECT_EQ(outboxd({"purge", "--dead-older-than", "30d"}, {{"OUTBOX_ON_DEAD", "block"}}).out,
-            "purged 3 rows\n")
-      << "those with a key hold it";
-  EXPECT_EQ(outboxd({"purge", "--dead-older-than", "30d"}).out, "purged 4 rows\n");
+  const auto kept =
+      json::parse(outboxd({"purge", "--dead-older-than", "30d", "--dry-run", "-o", "json"}).out);
+  EXPECT_EQ(kept.at("rows"), 3);
+  EXPECT_EQ(kept.at("kept_keys"), 4);
+  // Whether they hold it stands in the settings of the sidecar.
+  EXPECT_EQ(outboxd({"purge", "--dead-older-than", "30d"}, {{"OUTBOX_ON_DEAD", "continue"}}).out,
+            "purged 3 rows\n"
+            "kept 4 with an ordering key, which they may hold: --with-keys takes them too\n");
+  EXPECT_EQ(outboxd({"purge", "--dead-older-than", "30d", "--with-keys"}).out, "purged 4 rows\n");
   EXPECT_EQ(outboxd({"purge", "--sent-older-than", "30m"}).out, "purged 10 rows\n");
   EXPECT_EQ(rows("true"), 1) << "what waits is nobody's to purge";
 }
@@ -173,15 +182,19 @@ TEST_F(row_verbs, an_operator_may_and_a_stranger_is_told_what_is_missing) {
   const std::string operator_url = login("outbox_operator");
   EXPECT_EQ(outboxd({"replay", "--id", "1"}, {{"OUTBOX_DATABASE_URL", operator_url}}).out,
             "replayed 1 row\n");
-  EXPECT_EQ(outboxd({"purge"}, {{"OUTBOX_DATABASE_URL", operator_url}}).out, "purged 4 rows\n");
+  const std::vector<std::string> purge{"purge", "--sent-older-than", "24h"};
+  EXPECT_EQ(outboxd(purge, {{"OUTBOX_DATABASE_URL", operator_url}}).out, "purged 4 rows\n");
+  EXPECT_EQ(
+      outboxd({"purge", "--dead-older-than", "24h"}, {{"OUTBOX_DATABASE_URL", operator_url}}).code,
+      0);
   EXPECT_EQ(outboxd({"replay", "--id", "1", "--dry-run"},
                     {{"OUTBOX_DATABASE_URL", login("outbox_relay")}})
                 .code,
             0);
-  const auto reader = outboxd({"purge"}, {{"OUTBOX_DATABASE_URL", login("outbox_reader")}});
+  const auto reader = outboxd(purge, {{"OUTBOX_DATABASE_URL", login("outbox_reader")}});
   EXPECT_EQ(reader.code, 77);
   EXPECT_THAT(reader.err, HasSubstr("permission denied"));
-  const auto away = outboxd({"purge"}, {{"OUTBOX_DATABASE_URL", "postgresql://127.0.0.1:1/none"}});
+  const auto away = outboxd(purge, {{"OUTBOX_DATABASE_URL", "postgresql://127.0.0.1:1/none"}});
   EXPECT_EQ(away.code, 69);
 }
 

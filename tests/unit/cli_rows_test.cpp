@@ -10,6 +10,7 @@ namespace outboxd::service {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::AllOf;
 using testing::HasSubstr;
 
 template <typename T>
@@ -60,10 +61,21 @@ TEST(cli_rows, a_time_that_could_mean_several_things_is_refused_with_the_forms) 
   }
 }
 
-TEST(cli_rows, purge_takes_dead_rows_only_when_told_so) {
-  const auto none = parsed<purge_command>({"purge"});
-  EXPECT_FALSE(none.sent_older_than);
-  EXPECT_FALSE(none.dead_older_than);
+// What the sidecar keeps may be another time than this shell's settings say.
+TEST(cli_rows, purge_wants_an_age) {
+  for (const auto& line : {std::vector<std::string>{"purge"}, {"purge", "--dry-run"}}) {
+    const auto answer = parsed<answer_command>(line);
+    EXPECT_EQ(answer.code, exit_code::usage);
+    EXPECT_THAT(answer.text, AllOf(HasSubstr("--sent-older-than"), HasSubstr("--dead-older-than")));
+  }
+}
+
+TEST(cli_rows, purge_takes_dead_rows_and_those_with_a_key_only_when_told_so) {
+  const auto sent = parsed<purge_command>({"purge", "--sent-older-than", "1h"});
+  EXPECT_FALSE(sent.dead_older_than);
+  EXPECT_FALSE(parsed<purge_command>({"purge", "--dead-older-than", "1h"}).with_keys);
+  EXPECT_TRUE(parsed<purge_command>({"purge", "--dead-older-than", "1h", "--with-keys"}).with_keys);
+  EXPECT_EQ(refused({"purge", "--sent-older-than", "1h", "--with-keys"}), exit_code::usage);
   const auto both = parsed<purge_command>(
       {"purge", "--sent-older-than", "1h", "--dead-older-than", "30d", "--dry-run"});
   EXPECT_EQ(both.sent_older_than, 1h);
@@ -87,6 +99,8 @@ TEST(cli_rows, the_line_to_go_on_with_means_the_same) {
             "outboxd replay --until 1h --all --rate 1000");
   EXPECT_EQ(as_typed(parsed<purge_command>({"purge", "--dead-older-than", "36h", "--rate", "5"})),
             "outboxd purge --dead-older-than 36h --rate 5");
+  EXPECT_EQ(as_typed(parsed<purge_command>({"purge", "--dead-older-than", "36h", "--with-keys"})),
+            "outboxd purge --dead-older-than 36h --with-keys --rate 10000");
   EXPECT_EQ(as_typed(parsed<dead_command>({"dead", "retry", "--all"})), "outboxd dead retry --all");
 }
 
