@@ -10,6 +10,7 @@
 #include "service/exchange_check.hpp"
 #include "service/exchange_lines.hpp"
 #include "service/options.hpp"
+#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -113,7 +114,7 @@ std::string render_checks(const std::vector<check_line>& lines, output_format fo
     boost::json::array all;
     for (const auto& line : lines) {
       all.push_back(boost::json::object{
-          {"check", line.what}, {"state", to_string(line.state)}, {"text", line.text}});
+          {"check", line.what}, {"state", to_string(line.state)}, {"text", in_utf8(line.text)}});
     }
     return boost::json::serialize(all) + "\n";
   }

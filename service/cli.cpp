@@ -160,9 +160,9 @@ command to_dead_command(const CLI::App& verb, const options& opts) {
                                : action::list;
   const bool decides = c.what == action::retry || c.what == action::discard;
   if (decides && !filters(c.which) && !c.all) {
-    return answer_command{exit_code::usage, "outboxd: dead " + name +
+    return answer_command{exit_code::usage, "dead " + name +
                                                 " wants a filter, such as --id 7, or --all for "
-                                                "every dead row\n"};
+                                                "every dead row"};
   }
   return c;
 }
@@ -193,6 +193,12 @@ command to_command(const CLI::App& app, const options& opts) {
   return opts.migrate;  // the only one left
 }
 
+// As far as it was read: also of a line that is wrong elsewhere.
+output_format format_of(const CLI::App& app) {
+  const auto& written = app.get_option("--output")->results();
+  return !written.empty() && written.back() == "json" ? output_format::json : output_format::table;
+}
+
 }  // namespace
 
 command_line parse_command_line(std::vector<std::string> arguments) {
@@ -206,11 +212,10 @@ command_line parse_command_line(std::vector<std::string> arguments) {
   } catch (const CLI::CallForHelp&) {
     return {answer_command{exit_code::done, app.help()}};
   } catch (const CLI::ParseError& e) {
-    return {answer_command{exit_code::usage,
-                           std::string("outboxd: ") + e.what() + "; see outboxd --help\n"}};
+    return {answer_command{exit_code::usage, std::string(e.what()) + "; see outboxd --help"},
+            format_of(app)};
   }
-  return {to_command(app, opts),
-          opts.format == "json" ? output_format::json : output_format::table};
+  return {to_command(app, opts), format_of(app)};
 }
 
 cli_verb command_tree() {

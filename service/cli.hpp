@@ -67,7 +67,7 @@ struct version_command {};
 // Nothing to run: help was asked for, or the line was wrong.
 struct answer_command {
   exit_code code = exit_code::done;
-  std::string text;  // for stdout when done, else for stderr
+  std::string text;  // when done for stdout, as it is; else a sentence for stderr
 };
 
 using command = std::variant<run_command, migrate_command, check_command, config_command,

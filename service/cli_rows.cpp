@@ -75,8 +75,8 @@ command to_replay_command(const row_verbs& written) {
   if (!written.until.empty()) c.until = *parse_point_in_time(written.until);
   if (!c.since && !filters(c.which) && !c.all) {
     return answer_command{exit_code::usage,
-                          "outboxd: replay wants a filter, such as --since 2h, or --all for every "
-                          "row that was sent\n"};
+                          "replay wants a filter, such as --since 2h, or --all for every "
+                          "row that was sent"};
   }
   return c;
 }
@@ -87,8 +87,8 @@ command to_purge_command(const row_verbs& written) {
   c.dead_older_than = parse_duration(written.dead_older_than);
   if (!c.sent_older_than && !c.dead_older_than) {
     return answer_command{exit_code::usage,
-                          "outboxd: purge wants an age: --sent-older-than, such as 24h, or "
-                          "--dead-older-than\n"};
+                          "purge wants an age: --sent-older-than, such as 24h, or "
+                          "--dead-older-than"};
   }
   return c;
 }

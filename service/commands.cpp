@@ -22,12 +22,17 @@
 namespace outboxd::service {
 namespace {
 
-exit_code report(const loaded_settings& loaded, std::ostream& err) {
+exit_code report(const loaded_settings& loaded, const streams& to) {
   for (const auto* list : {&loaded.warnings, &loaded.cautions}) {
-    for (const auto& text : *list) err << "outboxd: warning: " << text << "\n";
+    for (const auto& text : *list) to.err << "outboxd: warning: " << text << "\n";
   }
-  for (const auto& text : loaded.errors) err << "outboxd: " << text << "\n";
+  for (const auto& text : loaded.errors) complain(text, to);
   return loaded.errors.empty() ? exit_code::done : exit_code::configuration;
+}
+
+// Where out has its result already, or a log is to come.
+exit_code report_to_people(const loaded_settings& loaded, std::ostream& err) {
+  return report(loaded, {err, err, output_format::table});
 }
 
 exit_code print_version(const streams& to) {
@@ -42,7 +47,7 @@ exit_code print_version(const streams& to) {
 
 exit_code show_settings(const loaded_settings& loaded, const streams& to) {
   to.out << render_settings(loaded, to.format);
-  return report(loaded, to.err);
+  return report_to_people(loaded, to.err);
 }
 
 std::string instance_of(const settings& s, const environment& env) {
@@ -57,7 +62,11 @@ struct executor {
   streams to;
 
   exit_code operator()(const answer_command& c) const {
-    (c.code == exit_code::done ? to.out : to.err) << c.text;
+    if (c.code == exit_code::done) {
+      to.out << c.text;
+    } else {
+      complain(c.text, to);
+    }
     return c.code;
   }
   exit_code operator()(const version_command&) const { return print_version(to); }
@@ -69,7 +78,7 @@ struct executor {
   exit_code operator()(const run_command&) const {
     // Its log says what the warnings say.
     const auto loaded = load(env);
-    if (!loaded.errors.empty()) return report(loaded, to.err);
+    if (!loaded.errors.empty()) return report_to_people(loaded, to.err);
     return run(loaded, instance_of(loaded.values, env));
   }
   exit_code operator()(const migrate_command& c) const {
@@ -100,7 +109,7 @@ struct executor {
   template <typename Action>
   exit_code with_settings(Action action) const {
     const auto loaded = load(env);
-    const auto verdict = report(loaded, to.err);
+    const auto verdict = report(loaded, to);
     return verdict == exit_code::done ? action(loaded) : verdict;
   }
 };

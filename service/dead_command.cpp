@@ -36,7 +36,7 @@ exit_code list(const outbox::dead_row_options& options, const dead_command& c, c
 exit_code show(const outbox::dead_row_options& options, const dead_command& c, const streams& to) {
   const auto row = outbox::show_dead(options, *c.which.id);
   if (!row && row.error().kind == base::failure_kind::not_ready) {
-    to.err << "outboxd: " << row.error().text << "\n";
+    complain(row.error().text, to);
     return exit_code::unhealthy;
   }
   if (!row) return fail(row.error(), to);

@@ -23,13 +23,14 @@ namespace http = beast::http;
 
 using response = http::response<http::string_body>;
 
-asio::awaitable<response> get(asio::ip::tcp::endpoint at, std::string target,
+asio::awaitable<response> get(asio::ip::tcp::endpoint at, std::string target, std::string accept,
                               std::chrono::milliseconds limit) {
   beast::tcp_stream stream(co_await asio::this_coro::executor);
   stream.expires_after(limit);
   co_await stream.async_connect(at, asio::use_awaitable);
   http::request<http::empty_body> request{http::verb::get, target, 11};
   request.set(http::field::host, "localhost");
+  request.set(http::field::accept, accept);
   request.keep_alive(false);
   co_await http::async_write(stream, request, asio::use_awaitable);
   beast::flat_buffer buffer;
@@ -47,12 +48,12 @@ std::string loopback_of(const std::string& listen_host) {
 }
 
 base::result<std::string> probe(const listen_address& where, std::string_view target,
-                                std::chrono::milliseconds limit) {
+                                std::chrono::milliseconds limit, std::string_view accept) {
   const asio::ip::tcp::endpoint at(asio::ip::make_address(loopback_of(where.host)), where.port);
   asio::io_context io{1};
   std::optional<response> answer;
   std::string error;
-  asio::co_spawn(io, get(at, std::string(target), limit),
+  asio::co_spawn(io, get(at, std::string(target), std::string(accept), limit),
                  [&](const std::exception_ptr& failed, response r) {
                    if (!failed) answer = std::move(r);
                    try {

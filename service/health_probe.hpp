@@ -17,6 +17,6 @@ std::string loopback_of(const std::string& listen_host);
 // GETs `target`, blocking, within `limit`. Answers with the body; a status other than 200 is a
 // failure that carries the body.
 base::result<std::string> probe(const listen_address& where, std::string_view target,
-                                std::chrono::milliseconds limit);
+                                std::chrono::milliseconds limit, std::string_view accept = "*/*");
 
 }  // namespace outboxd::service

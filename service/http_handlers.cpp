@@ -24,28 +24,9 @@ http_reply livez(const std::vector<outbox::db_call>& calls) {
   return {.status = 503, .body = stuck};
 }
 
-// One check stays on one line, whatever names and texts come from outside.
-std::string on_one_line(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
-}
-
 http_reply startupz(const process_view& now) {
   if (now.started) return {.body = "ok\n"};
   return {.status = 503, .body = "starting\n"};
-}
-
-std::string verbose_text(const std::vector<readiness_check>& checks) {
-  std::string out;
-  for (const auto& check : checks) {
-    out.append(check.ok ? "[+]" : "[-]").append(check.name).append(check.ok ? " ok" : " not ok");
-    if (!check.detail.empty()) out.append(": ").append(on_one_line(check.detail));
-    out += '\n';
-  }
-  return out.append(is_ready(checks) ? "ready\n" : "not ready\n");
 }
 
 std::string brief_text(const std::vector<readiness_check>& checks) {
@@ -84,7 +65,7 @@ http_reply readyz(const process_view& now, std::string_view query, std::string_v
     reply.content_type = "application/json";
     reply.body = json_text(checks);
   } else {
-    reply.body = has_parameter(query, "verbose") ? verbose_text(checks) : brief_text(checks);
+    reply.body = has_parameter(query, "verbose") ? in_lines(checks) : brief_text(checks);
   }
   return reply;
 }

@@ -46,6 +46,9 @@ base::severity to_severity(std::string_view name);
 // OUTBOX_LOG_FORMAT: `auto` is text on a terminal and JSON elsewhere.
 log_format to_log_format(std::string_view name, bool terminal);
 
+// Pure: "2026-11-21T10:00:00.123Z".
+std::string timestamp(std::chrono::system_clock::time_point when);
+
 // Pure: the line without its newline. Control characters are escaped and bytes that are not UTF-8
 // are replaced, so that a broker's or a database's text can neither forge a line nor move a cursor.
 std::string render_line(log_format format, std::chrono::system_clock::time_point when,

@@ -68,7 +68,9 @@ bool needs_quotes(std::string_view text) {
   return text.empty() || text.find_first_not_of(plain) != std::string_view::npos;
 }
 
-void append_timestamp(std::string& out, std::chrono::system_clock::time_point when) {
+}  // namespace
+
+std::string timestamp(std::chrono::system_clock::time_point when) {
   using namespace std::chrono;
   const auto ms = floor<milliseconds>(when).time_since_epoch().count();
   const auto seconds =
@@ -77,12 +79,10 @@ void append_timestamp(std::string& out, std::chrono::system_clock::time_point wh
   gmtime_r(&seconds, &utc);
   std::array<char, 32> buffer{};
   const auto length = std::strftime(buffer.data(), buffer.size(), "%Y-%m-%dT%H:%M:%S", &utc);
-  out.append(buffer.data(), length);
+  std::string out(buffer.data(), length);
   std::snprintf(buffer.data(), buffer.size(), ".%03dZ", static_cast<int>(ms - seconds * 1'000));
-  out += buffer.data();
+  return out += buffer.data();
 }
-
-}  // namespace
 
 std::string_view to_string(base::severity level) {
   switch (level) {
@@ -116,7 +116,7 @@ std::string render_line(log_format format, std::chrono::system_clock::time_point
   const bool json = format == log_format::json;
   std::string out;
   out += json ? R"({"ts":")" : "";
-  append_timestamp(out, when);
+  out += timestamp(when);
   out += json ? R"(","level":")" : " ";
   out += to_string(level);
   if (json) {

@@ -18,8 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 using printed_files = std::vector<outbox::printed_file>;
 
-exit_code complain(const std::string& why, const streams& to) {
-  to.err << "outboxd: " << why << "\n";
+exit_code refuse(const std::string& why, const streams& to) {
+  complain(why, to);
   return exit_code::usage;
 }
 
@@ -51,18 +51,21 @@ void show(const printed_files& files, bool with_names, const streams& to) {
 exit_code write(const printed_files& files, const fs::path& directory, const streams& to) {
   std::error_code error;
   fs::create_directories(directory, error);
-  if (error) return complain(directory.string() + ": " + error.message(), to);
+  if (error) return refuse(directory.string() + ": " + error.message(), to);
   for (const auto& file : files) {
     if (fs::exists(directory / file.name, error))
-      return complain((directory / file.name).string() + " is there already", to);
+      return refuse((directory / file.name).string() + " is there already", to);
   }
+  boost::json::array written;
   for (const auto& file : files) {
     const auto path = directory / file.name;
     std::ofstream out(path);
     out << file.text << std::flush;
-    if (!out) return complain(path.string() + ": " + std::strerror(errno), to);
-    to.out << path.string() << "\n";
+    if (!out) return refuse(path.string() + ": " + std::strerror(errno), to);
+    written.push_back(boost::json::object{{"path", path.string()}});
+    if (to.format == output_format::table) to.out << path.string() << "\n";
   }
+  if (to.format == output_format::json) to.out << boost::json::serialize(written) << "\n";
   return exit_code::done;
 }
 
@@ -75,7 +78,7 @@ exit_code print_migrations(const outbox::schema_names& names, const migrate_comm
   if (options.number.empty() && outbox::is_numbered(options.format))
     options.number = time_as_number();
   const auto files = outbox::print(options);
-  if (!files) return complain(files.error().text, to);
+  if (!files) return refuse(files.error().text, to);
   if (!how.directory.empty()) return write(*files, how.directory, to);
   show(*files, options.format != "sql", to);
   return exit_code::done;

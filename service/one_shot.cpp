@@ -2,6 +2,7 @@
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 
 #include <ostream>
@@ -11,6 +12,7 @@
 #include "service/health_probe.hpp"
 #include "service/migrate_print.hpp"
 #include "service/options.hpp"
+#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -56,10 +58,31 @@ exit_code migrate_status(const outbox::migrate_options& options, const streams& 
   return exit_code::done;
 }
 
+// The checks of /readyz are JSON already; what else is said is a reason.
+std::string health_as_json(bool ok, const std::string& said) {
+  boost::json::object all{{"ok", ok}};
+  boost::system::error_code none;
+  const auto parsed = boost::json::parse(said, none);
+  const auto* checks =
+      none || !parsed.is_object() ? nullptr : parsed.as_object().if_contains("checks");
+  if (checks != nullptr) {
+    all["checks"] = *checks;
+  } else if (!ok) {
+    all["error"] = in_utf8(said);
+  }
+  return boost::json::serialize(all);
+}
+
 }  // namespace
 
+void complain(const std::string& why, const streams& to) {
+  to.err << "outboxd: " << why << "\n";
+  if (to.format == output_format::json)
+    to.out << boost::json::serialize(boost::json::object{{"error", in_utf8(why)}}) << "\n";
+}
+
 exit_code fail(const base::failure& why, const streams& to) {
-  to.err << "outboxd: " << why.text << "\n";
+  complain(why.text, to);
   return to_exit_code(why.kind);
 }
 
@@ -84,13 +107,18 @@ exit_code check(const settings& s, const streams& to) {
 }
 
 exit_code healthcheck(const settings& s, const healthcheck_command& how, const streams& to) {
-  const auto answer = probe(s.http_listen, how.ready ? "/readyz?verbose" : "/livez", how.limit);
-  if (answer) {
-    to.out << *answer;
-    return exit_code::done;
+  const bool as_json = to.format == output_format::json;
+  const auto answer = probe(s.http_listen, how.ready ? "/readyz?verbose" : "/livez", how.limit,
+                            as_json ? "application/json" : "*/*");
+  const std::string& said = answer ? *answer : answer.error().text;
+  if (as_json) {
+    to.out << health_as_json(answer.has_value(), said) << "\n";
+  } else if (answer) {
+    to.out << said;
+  } else {
+    to.err << "outboxd: " << said << "\n";
   }
-  to.err << "outboxd: " << answer.error().text << "\n";
-  return exit_code::unhealthy;
+  return answer ? exit_code::done : exit_code::unhealthy;
 }
 
 }  // namespace outboxd::service

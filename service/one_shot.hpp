@@ -2,6 +2,7 @@
 #pragma once
 
 #include <iosfwd>
+#include <string>
 
 #include "base/result.hpp"
 #include "service/cli.hpp"
@@ -16,7 +17,10 @@ struct streams {
   output_format format = output_format::table;
 };
 
-// Says so on err; answers with the exit status it means.
+// Says so on err, and as JSON also on out: {"error": "…"}.
+void complain(const std::string& why, const streams& to);
+
+// Complains, and answers with the exit status it means.
 exit_code fail(const base::failure& why, const streams& to);
 
 exit_code migrate(const settings& s, const migrate_command& how, const streams& to);

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "outbox/pg_text.hpp"
+#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -56,7 +56,7 @@ http_reply problem(unsigned status, std::string_view detail) {
   const boost::json::object all{{"type", "about:blank"},
                                 {"title", title(status)},
                                 {"status", status},
-                                {"detail", outbox::storable_text(detail, detail.size())}};
+                                {"detail", in_utf8(detail)}};
   return {.status = status,
           .content_type = "application/problem+json",
           .body = boost::json::serialize(all) + "\n"};

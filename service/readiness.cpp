@@ -145,4 +145,22 @@ bool is_ready(const std::vector<readiness_check>& checks) {
   return std::all_of(checks.begin(), checks.end(), [](const auto& c) { return c.ok; });
 }
 
+std::string in_lines(const std::vector<readiness_check>& checks) {
+  std::string out;
+  for (const auto& check : checks) {
+    out.append(check.ok ? "[+]" : "[-]").append(check.name).append(check.ok ? " ok" : " not ok");
+    if (!check.detail.empty()) out.append(": ").append(on_one_line(check.detail));
+    out += '\n';
+  }
+  return out.append(is_ready(checks) ? "ready\n" : "not ready\n");
+}
+
+std::string on_one_line(std::string_view text) {
+  std::string out(text);
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  return out;
+}
+
 }  // namespace outboxd::service

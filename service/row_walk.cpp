@@ -8,8 +8,10 @@
 #include <optional>
 #include <ostream>
 
+#include "service/check.hpp"
 #include "service/interruption.hpp"
 #include "service/progress.hpp"
+#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -34,9 +36,10 @@ class walker {
     progress working = start({job_.action, job_.done, total_});
     const auto worked = go_through(working, false);
     if (!worked) {
-      const auto code = fail(worked.error(), to_);
+      error_ = worked.error().text;
+      to_.err << "outboxd: " << error_ << "\n";
       say_how_to_go_on();
-      return finish(working.rows(), code);
+      return finish(working.rows(), to_exit_code(worked.error().kind));
     }
     return *worked ? finish(working.rows(), exit_code::done) : stopped(working.rows());
   }
@@ -100,6 +103,7 @@ class walker {
       boost::json::object all{
           {"action", job_.action}, {"rows", rows}, {"total", total_}, {"done", complete}};
       if (code != exit_code::done) all["go_on"] = job_.go_on;
+      if (!error_.empty()) all["error"] = in_utf8(error_);
       if (job_.kept_keys) all["kept_keys"] = *job_.kept_keys;
       to_.out << boost::json::serialize(all) << "\n";
     } else {
@@ -117,6 +121,7 @@ class walker {
   const streams& to_;
   const interruption signals_;
   std::uint64_t total_ = 0;
+  std::string error_;  // that ended it
 };
 
 }  // namespace

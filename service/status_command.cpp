@@ -1,8 +1,10 @@
 #include "service/status_command.hpp"
 
 #include <unistd.h>
-#include <boost/json/object.hpp>
+#include <boost/json/array.hpp>
+#include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
+#include <boost/json/value_to.hpp>
 
 #include <array>
 #include <cmath>
@@ -12,6 +14,7 @@
 
 #include "service/check.hpp"
 #include "service/health_probe.hpp"
+#include "service/readiness.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -97,37 +100,46 @@ std::string as_table(const status_look& now, const std::optional<earlier_look>& 
 }
 
 std::string as_json(const status_look& now, const std::optional<earlier_look>& before) {
-  json::array checks;
-  std::istringstream lines(now.checks);
-  for (std::string line; std::getline(lines, line);) {
-    if (line.starts_with("[")) checks.emplace_back(line);
-  }
-  json::object metrics, rates;
-  for (const auto& [name, sample] : now.metrics) {
-    if (name.find("_bucket") == std::string::npos) metrics[name] = sample;
-  }
+  json::object all = now.said;
   if (before) {
+    json::object rates;
     for (const auto& [name, metric] : counted)
       rates[std::string(name) + "_per_second"] = rate(now.metrics, *before, metric);
+    all["rates"] = std::move(rates);
   }
-  json::object all{{"ready", now.ready}, {"checks", checks}, {"metrics", metrics}};
-  if (before) all["rates"] = rates;
   return json::serialize(all) + "\n";
 }
 
+std::string checks_in(const json::object& said) {
+  std::vector<readiness_check> checks;
+  for (const auto& check : said.at("checks").as_array()) {
+    const json::string& name = check.at("name").as_string();
+    checks.push_back({std::string_view(name.data(), name.size()), check.at("ok").as_bool(),
+                      json::value_to<std::string>(check.at("detail"))});
+  }
+  return in_lines(checks);
+}
+
 base::result<status_look> look(const listen_address& where) {
-  status_look now;
-  const auto checks = probe(where, "/readyz?verbose", limit);
-  if (!checks && checks.error().kind != base::failure_kind::not_ready) return checks.error();
-  now.ready = checks.has_value();
-  now.checks = now.ready ? *checks : checks.error().text;
-  const auto metrics = probe(where, "/metrics", limit);
-  if (!metrics) return metrics.error();
-  now.metrics = parse_metrics(*metrics);
-  return now;
+  const auto said = probe(where, "/status.json", limit);
+  if (!said) return said.error();
+  return read_status(*said);
 }
 
 }  // namespace
+
+base::result<status_look> read_status(const std::string& said) try {
+  status_look now;
+  now.said = json::parse(said).as_object();
+  now.ready = now.said.at("ready").as_bool();
+  now.checks = checks_in(now.said);
+  now.metrics = json::value_to<samples>(now.said.at("metrics"));
+  return now;
+} catch (const std::exception& e) {
+  return base::failure{
+      base::failure_kind::unavailable,
+      std::string("what answers there is no outboxd of this version: ") + e.what()};
+}
 
 std::string render(const status_look& now, const std::optional<earlier_look>& before,
                    output_format format) {
@@ -142,7 +154,7 @@ exit_code status(const settings& s, const status_command& c, const streams& to) 
   for (std::size_t looks = 1;; ++looks) {
     const auto now = look(s.http_listen);
     if (!now) {
-      to.err << "outboxd: no outboxd answers on OUTBOX_HTTP_LISTEN: " << now.error().text << "\n";
+      complain("no outboxd answers on OUTBOX_HTTP_LISTEN: " + now.error().text, to);
       return to_exit_code(now.error().kind);
     }
     if (on_terminal) to.out << "\x1b[H\x1b[2J";

@@ -1,5 +1,7 @@
-// `outboxd status`: what the process that runs here does now, from its own /readyz and /metrics.
+// `outboxd status`: what the process that runs here does now, from its own /status.json.
 #pragma once
+
+#include <boost/json/object.hpp>
 
 #include <chrono>
 #include <optional>
@@ -16,10 +18,13 @@ exit_code status(const settings& s, const status_command& c, const streams& to);
 
 // One look at a process.
 struct status_look {
+  boost::json::object said;  // /status.json
   bool ready = false;
-  std::string checks;  // /readyz?verbose
+  std::string checks;  // a line each
   samples metrics;
 };
+
+base::result<status_look> read_status(const std::string& said);
 
 // With the look before this one, and the time between them, also rates a second.
 struct earlier_look {

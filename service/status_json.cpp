@@ -6,8 +6,8 @@
 #include <algorithm>
 #include <cmath>
 
-#include "outbox/pg_text.hpp"
 #include "service/held.hpp"
+#include "service/utf8.hpp"
 #include "service/version.hpp"
 
 namespace outboxd::service {
@@ -15,18 +15,42 @@ namespace {
 
 namespace json = boost::json;
 
-// Before it has agreed on an encoding a server complains in its own.
-std::string valid(std::string_view text) {
-  return outbox::storable_text(text, text.size());
+json::value or_null(const std::optional<std::string>& text) {
+  return text ? json::value(in_utf8(*text)) : json::value(nullptr);
 }
 
-json::array holds(const relay::status& now) {
-  json::array all;
-  for (std::size_t i = 0; i < std::min(now.holds.size(), holds_named); ++i) {
-    all.push_back(json::object{{"destination", valid(destination_in_words(now.holds[i]))},
-                               {"detail", valid(hold_in_words(now.holds[i]))}});
-  }
-  return all;
+json::value in_seconds(const std::optional<std::chrono::milliseconds>& time) {
+  return time ? json::value(std::chrono::duration<double>(*time).count()) : json::value(nullptr);
+}
+
+json::object as_json(const relay::hold_status& hold) {
+  return {{"destination", in_utf8(destination_in_words(hold))},
+          {"detail", in_utf8(hold_in_words(hold))},
+          {"exchange", in_utf8(hold.exchange)},
+          {"routing_key", or_null(hold.routing_key)},
+          {"reason", in_utf8(hold.reason)},
+          {"held_seconds", in_seconds(hold.since)},
+          {"probes", hold.probes},
+          {"next_probe_in_seconds", in_seconds(hold.next_probe_in)}};
+}
+
+json::object as_json(const relay::pause_status& pause) {
+  return {{"exchange", or_null(pause.scope.exchange)},
+          {"ordering_key", or_null(pause.scope.ordering_key)},
+          {"reason", in_utf8(pause.reason)},
+          {"by", in_utf8(pause.by)},
+          {"paused_seconds", in_seconds(pause.since)},
+          {"ends_in_seconds", in_seconds(pause.ends_in)}};
+}
+
+// The first of them under that name, and how many more there are.
+template <typename T>
+void add_named(json::object& to, const std::string& name, const std::vector<T>& all) {
+  const auto named = std::min(all.size(), holds_named);
+  json::array shown;
+  for (std::size_t i = 0; i < named; ++i) shown.push_back(as_json(all[i]));
+  to[name] = std::move(shown);
+  to["more_" + name] = all.size() - named;
 }
 
 // The durations of statements are for Prometheus: two hundred buckets that nobody here looks at.
@@ -40,7 +64,7 @@ json::array as_json(const std::vector<readiness_check>& checks) {
   json::array all;
   for (const auto& check : checks) {
     all.push_back(
-        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", valid(check.detail)}});
+        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", in_utf8(check.detail)}});
   }
   return all;
 }
@@ -49,19 +73,18 @@ std::string status_json(const process_view& now, const samples& metrics) {
   const auto checks = readiness(now);
   json::object values;
   for (const auto& [name, value] : metrics) {
-    if (is_shown(name, value)) values[valid(name)] = value;
+    if (is_shown(name, value)) values[in_utf8(name)] = value;
   }
-  const json::object all{
-      {"instance", valid(now.instance)},
-      {"version", version()},
-      {"revision", revision()},
-      {"uptime_seconds", now.uptime.count()},
-      {"state", now.relay.draining ? "draining" : to_string(now.relay.lead)},
-      {"ready", is_ready(checks)},
-      {"checks", as_json(checks)},
-      {"holds", holds(now.relay)},
-      {"more_holds", now.relay.holds.size() - std::min(now.relay.holds.size(), holds_named)},
-      {"metrics", std::move(values)}};
+  json::object all{{"instance", in_utf8(now.instance)},
+                   {"version", version()},
+                   {"revision", revision()},
+                   {"uptime_seconds", now.uptime.count()},
+                   {"state", now.relay.draining ? "draining" : to_string(now.relay.lead)},
+                   {"ready", is_ready(checks)},
+                   {"checks", as_json(checks)}};
+  add_named(all, "holds", now.relay.holds);
+  add_named(all, "pauses", now.relay.pauses);
+  all["metrics"] = std::move(values);
   return json::serialize(all) + "\n";
 }
 
