@@ -85,7 +85,8 @@ std::string as_table(const status_look& now, const std::optional<earlier_look>& 
     out << name << text << "\n";
   };
   out << now.checks;
-  for (const auto& [name, metric] : levels) line(name, number(value(now.metrics, metric)));
+  for (const auto& [name, metric] : levels)
+    line(name, now.metrics.contains(metric) ? number(value(now.metrics, metric)) : "–");
   if (now.metrics.contains(oldest)) line("oldest", number(value(now.metrics, oldest)) + " s");
   for (const auto& [name, metric] : counted) {
     std::string text = number(value(now.metrics, metric));

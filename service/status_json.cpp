@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "service/held.hpp"
@@ -53,9 +54,15 @@ void add_named(json::object& to, const std::string& name, const std::vector<T>& 
   to["more_" + name] = all.size() - named;
 }
 
+constexpr std::array measured{"outbox_pending_messages", "outbox_deferred_messages",
+                              "outbox_dead_messages"};
+
 // The durations of statements are for Prometheus: two hundred buckets that nobody here looks at.
-bool is_shown(const std::string& sample, double value) {
-  return std::isfinite(value) && !sample.starts_with("outbox_db_query_duration_seconds_bucket");
+// Where rows were not counted, as on a stand-by, a zero would be read as one.
+bool is_shown(const std::string& sample, double value, bool counted) {
+  const bool known = counted || std::ranges::find(measured, sample) == measured.end();
+  return known && std::isfinite(value) &&
+         !sample.starts_with("outbox_db_query_duration_seconds_bucket");
 }
 
 }  // namespace
@@ -73,7 +80,7 @@ std::string status_json(const process_view& now, const samples& metrics) {
   const auto checks = readiness(now);
   json::object values;
   for (const auto& [name, value] : metrics) {
-    if (is_shown(name, value)) values[in_utf8(name)] = value;
+    if (is_shown(name, value, now.relay.backlog.has_value())) values[in_utf8(name)] = value;
   }
   json::object all{{"instance", in_utf8(now.instance)},
                    {"version", version()},

@@ -154,8 +154,9 @@ function remember(metrics) {
     look.p50 = quantile(0.5, metrics, before.metrics);
     look.p99 = quantile(0.99, metrics, before.metrics);
   }
-  look.waiting = (metrics.outbox_pending_messages || 0) + (metrics.outbox_deferred_messages || 0);
-  look.dead = metrics.outbox_dead_messages || 0;
+  const counted = metrics.outbox_pending_messages !== undefined; // by the leader, and nobody else
+  look.waiting = counted ? metrics.outbox_pending_messages + metrics.outbox_deferred_messages : null;
+  look.dead = counted ? metrics.outbox_dead_messages : null;
   if (before) before.metrics = null; // only the last one is compared
   looks.push(look);
   if (looks.length > kept) looks.shift();
@@ -219,7 +220,7 @@ function tile(name, value, bad = false) {
 
 function showNumbers(m) {
   const oldest = m.outbox_oldest_pending_age_seconds;
-  const rows = (n) => (m.outbox_leader ? whole(n) : "–"); // only the leader counts them
+  const rows = (n) => (n === undefined ? "–" : whole(n)); // only the leader counts them
   $("tiles").replaceChildren(
     tile("pending", rows(m.outbox_pending_messages)),
     tile("oldest", oldest === undefined ? "–" : duration(oldest), oldest > 60),
@@ -256,7 +257,8 @@ function showLists(now) {
   ];
   $("failures").replaceChildren(...(failures.length ? failures : [line("none")]));
   const deaths = byReason(now.metrics, "outbox_messages_dead_total");
-  $("dead-count").textContent = now.metrics.outbox_leader ? whole(now.metrics.outbox_dead_messages) : "";
+  const dead = now.metrics.outbox_dead_messages;
+  $("dead-count").textContent = dead === undefined ? "" : whole(dead);
   $("deaths").replaceChildren(...deaths.map(([why, n]) => line(why, text(whole(n) + " given up since the start"))));
 }
 

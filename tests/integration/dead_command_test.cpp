@@ -181,6 +181,14 @@ TEST_F(dead_command, status_says_what_the_process_does) {
   const auto parsed = json::parse(ask_status({"-o", "json"}, listen).out);
   EXPECT_EQ(parsed.at("ready"), true);
   EXPECT_EQ(parsed.at("metrics").at("outbox_messages_confirmed_total").to_number<int>(), 5);
+  const auto standby = start(db.url());
+  ASSERT_TRUE(eventually(30s, [&] {
+    return standby->get("/readyz?verbose").find("standby") != std::string::npos;
+  })) << standby->log();
+  const auto beside = ask_status({}, "127.0.0.1:" + std::to_string(standby->port()));
+  EXPECT_EQ(beside.code, 0) << beside.err;
+  EXPECT_THAT(beside.out, AllOf(HasSubstr("[+]lead ok: standby"), HasSubstr("dead          –\n"),
+                                HasSubstr("unconfirmed   0\n")));
   const auto nobody = ask_status({}, "127.0.0.1:1");
   EXPECT_EQ(nobody.code, 69);
   EXPECT_THAT(nobody.err, HasSubstr("no outboxd answers on OUTBOX_HTTP_LISTEN"));

@@ -21,6 +21,7 @@ process_view a_leader() {
   view.instance = "orders-1";
   view.relay.lead = outbox::lead_state::leading;
   view.relay.lanes = {{true, false, ""}};
+  view.relay.backlog.emplace();
   view.relay.pauses = {{{"events", {}}, "f\xfcr heute", "ann", std::chrono::seconds(4), {}}};
   view.relay.holds = {{"", "q", "nacked\n[+]forged ok", std::chrono::seconds(9), {}, 3}};
   return view;
@@ -34,6 +35,7 @@ status_look a_look(const process_view& view = a_leader()) {
                                              "outbox_messages_failed_total{reason=\"nacked\"} 0\n"
                                              "outbox_messages_failed_total{reason=\"returned\"} 3\n"
                                              "outbox_pending_messages 12\n"
+                                             "outbox_held_keys 7\n"
                                              "outbox_oldest_pending_age_seconds 1.25\n")))
       .value();
 }
@@ -55,6 +57,19 @@ TEST(status_command, a_table_has_the_checks_the_rows_and_what_failed) {
                           HasSubstr("failed        returned 3\n"), Not(HasSubstr("/s"))));
   EXPECT_THAT(text, Not(HasSubstr("\n[+]forged"))) << "one check, one line";
   EXPECT_THAT(text, Not(HasSubstr("returned 3, nacked")));
+}
+
+// Only the leader counts them, and says so once it has.
+TEST(status_command, rows_that_nobody_counted_here_are_not_zero) {
+  auto view = a_leader();
+  view.relay.backlog.reset();
+  const auto look = a_look(view);
+  const auto text = render(look, {}, output_format::table);
+  EXPECT_THAT(text, AllOf(HasSubstr("pending       –\n"), HasSubstr("deferred      –\n"),
+                          HasSubstr("dead          –\n"), HasSubstr("held keys     7\n")));
+  const auto now = boost::json::parse(render(look, {}, output_format::json));
+  EXPECT_FALSE(now.at("metrics").as_object().contains("outbox_pending_messages"));
+  EXPECT_TRUE(now.at("metrics").as_object().contains("outbox_held_keys"));
 }
 
 TEST(status_command, json_is_what_status_json_says) {
