@@ -14,6 +14,7 @@
 
 #include "service/check.hpp"
 #include "service/health_probe.hpp"
+#include "service/log.hpp"
 #include "service/readiness.hpp"
 
 namespace outboxd::service {
@@ -127,6 +128,52 @@ base::result<status_look> look(const listen_address& where) {
   return read_status(*said);
 }
 
+// One look after the other, and what is shown of each.
+class watcher {
+ public:
+  watcher(const settings& s, const status_command& c, const streams& to)
+      : where_(s.http_listen),
+        watch_(c.watch),
+        clears_(c.watch && to.format == output_format::table && ::isatty(STDOUT_FILENO) == 1),
+        to_(to) {}
+
+  exit_code look_once() {
+    const auto now = look(where_);
+    if (!now) return nobody_answers(now.error());
+    const auto before = last_.replace(now->metrics, clock::now());
+    if (clears_) to_.out << "\x1b[H\x1b[2J";
+    to_.out << render(*now, before, to_.format);
+    if (watch_ && !clears_ && to_.format == output_format::table) to_.out << "\n";
+    to_.out.flush();
+    return now->ready ? exit_code::done : exit_code::unhealthy;
+  }
+
+  // One that took long is not made up for.
+  void wait() {
+    next_ = std::max(next_ + interval, clock::now());
+    std::this_thread::sleep_until(next_);
+  }
+
+ private:
+  using clock = std::chrono::steady_clock;
+
+  // It may come back, and somebody watches.
+  exit_code nobody_answers(const base::failure& why) {
+    last_.forget();
+    const std::string when =
+        watch_ ? timestamp(std::chrono::system_clock::now()) + " " : std::string();
+    complain(when + "no outboxd answers on OUTBOX_HTTP_LISTEN: " + why.text, to_);
+    to_.out.flush();
+    return to_exit_code(why.kind);
+  }
+
+  const listen_address where_;
+  const bool watch_, clears_;
+  const streams& to_;
+  last_look last_;
+  clock::time_point next_ = clock::now();
+};
+
 }  // namespace
 
 base::result<status_look> read_status(const std::string& said) try {
@@ -147,25 +194,18 @@ std::string render(const status_look& now, const std::optional<earlier_look>& be
   return format == output_format::json ? as_json(now, before) : as_table(now, before);
 }
 
+std::optional<earlier_look> last_look::replace(const samples& now, time_point at) {
+  const auto before = std::exchange(last_, std::pair(now, at));
+  if (!before || at <= before->second) return std::nullopt;
+  return earlier_look{before->first, at - before->second};
+}
+
 exit_code status(const settings& s, const status_command& c, const streams& to) {
-  const bool on_terminal =
-      c.watch && to.format == output_format::table && ::isatty(STDOUT_FILENO) == 1;
-  std::optional<earlier_look> before;
-  auto at = std::chrono::steady_clock::now();
+  watcher shown(s, c, to);
   for (std::size_t looks = 1;; ++looks) {
-    const auto now = look(s.http_listen);
-    if (!now) {
-      complain("no outboxd answers on OUTBOX_HTTP_LISTEN: " + now.error().text, to);
-      return to_exit_code(now.error().kind);
-    }
-    if (on_terminal) to.out << "\x1b[H\x1b[2J";
-    to.out << render(*now, before, to.format);
-    if (!c.watch || looks == c.count) return now->ready ? exit_code::done : exit_code::unhealthy;
-    if (!on_terminal && to.format == output_format::table) to.out << "\n";
-    to.out.flush();
-    before = earlier_look{now->metrics, interval};
-    at += interval;
-    std::this_thread::sleep_until(at);
+    const auto code = shown.look_once();
+    if (!c.watch || looks == c.count) return code;
+    shown.wait();
   }
 }
 

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "service/one_shot.hpp"
 #include "service/samples.hpp"
@@ -30,6 +31,19 @@ base::result<status_look> read_status(const std::string& said);
 struct earlier_look {
   samples metrics;
   std::chrono::duration<double> ago{};
+};
+
+// Of --watch: what the rates of the next look count from.
+class last_look {
+ public:
+  using time_point = std::chrono::steady_clock::time_point;
+
+  // The one before this; none: nobody answered then.
+  std::optional<earlier_look> replace(const samples& now, time_point at);
+  void forget() { last_.reset(); }
+
+ private:
+  std::optional<std::pair<samples, time_point>> last_;
 };
 
 std::string render(const status_look& now, const std::optional<earlier_look>& before,

@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/parse.hpp>
 
+#include <algorithm>
 #include <csignal>
 
 #include "tests/integration/database_fault.hpp"
@@ -192,6 +193,35 @@ TEST_F(dead_command, status_says_what_the_process_does) {
   const auto nobody = ask_status({}, "127.0.0.1:1");
   EXPECT_EQ(nobody.code, 69);
   EXPECT_THAT(nobody.err, HasSubstr("no outboxd answers on OUTBOX_HTTP_LISTEN"));
+}
+
+// As while it is replaced.
+TEST_F(dead_command, who_watches_sees_it_go_and_come_back) {
+  auto relay = start_ready(db.url());
+  const std::string listen = "127.0.0.1:" + std::to_string(relay->port());
+  const auto watch = begin_verb({"status", "--watch"}, {{"OUTBOX_HTTP_LISTEN", listen}});
+  ASSERT_TRUE(eventually(30s, [&] { return watch->out().find("/s\n") != std::string::npos; }));
+  relay->kill(SIGTERM);
+  ASSERT_TRUE(relay->wait(60s));
+  EXPECT_TRUE(eventually(30s, [&] {
+    return testing::Matches(testing::ContainsRegex(
+        "outboxd: 20..-..-..T..:..:..\\....Z no outboxd answers on OUTBOX_HTTP_LISTEN"))(
+        watch->err());
+  })) << watch->err();
+  const auto seen = watch->out().size();
+  relay = start(db.url(), {{"OUTBOX_HTTP_LISTEN", listen}});
+  EXPECT_TRUE(eventually(60s, [&] { return watch->out().find("/s\n", seen) != std::string::npos; }))
+      << watch->err() << relay->log();
+  EXPECT_TRUE(watch->running());
+  watch->kill(SIGINT);
+  const auto end = watch->wait(30s);
+  ASSERT_TRUE(end);
+  EXPECT_EQ(end->signal, SIGINT);
+
+  const auto nobody = run_verb({"status", "--watch", "--count", "2", "-o", "json"},
+                               {{"OUTBOX_HTTP_LISTEN", "127.0.0.1:1"}});
+  EXPECT_EQ(nobody.code, 69) << "as the last look";
+  EXPECT_EQ(std::count(nobody.out.begin(), nobody.out.end(), '\n'), 2) << nobody.out;
 }
 
 TEST_F(dead_command, says_what_is_in_the_way) {

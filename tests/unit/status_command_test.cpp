@@ -105,6 +105,19 @@ TEST(status_command, a_second_look_has_rates) {
   EXPECT_EQ(as_json(before).at("rates").at("confirmed_per_second"), 250.0);
 }
 
+TEST(status_command, a_rate_is_over_the_time_between_two_answers) {
+  const auto start = last_look::time_point() + std::chrono::hours(1);
+  last_look last;
+  EXPECT_FALSE(last.replace({{"a", 1}}, start));
+  const auto before = last.replace({{"a", 5}}, start + std::chrono::seconds(3));
+  ASSERT_TRUE(before);
+  EXPECT_EQ(before->ago, std::chrono::seconds(3));
+  EXPECT_EQ(before->metrics.at("a"), 1);
+  last.forget();
+  EXPECT_FALSE(last.replace({{"a", 9}}, start + std::chrono::seconds(9)))
+      << "in between nobody answered";
+}
+
 TEST(status_command, another_process_in_its_place_is_no_negative_rate) {
   const earlier_look before{{{"outbox_messages_confirmed_total", 9'000}}, std::chrono::seconds(1)};
   EXPECT_THAT(render(a_look(), before, output_format::table),
