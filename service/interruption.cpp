@@ -15,21 +15,27 @@ void note(int) {
   signalled = 1;
 }
 
+constexpr std::array noted{SIGINT, SIGTERM, SIGHUP};
+
 }  // namespace
 
 interruption::interruption() {
   signalled = 0;
-  struct sigaction once {};
-  once.sa_handler = note;
-  once.sa_flags = static_cast<int>(SA_RESETHAND);
-  sigemptyset(&once.sa_mask);
-  sigaction(SIGINT, &once, &interrupt_before_);
-  sigaction(SIGTERM, &once, &terminate_before_);
+  for (std::size_t i = 0; i < noted.size(); ++i) {
+    sigaction(noted[i], nullptr, &before_[i]);
+    const bool hangup = noted[i] == SIGHUP;
+    if (hangup && before_[i].sa_handler == SIG_IGN) continue;  // nohup
+    struct sigaction action {};
+    action.sa_handler = note;
+    // A terminal that is gone says so twice: the kernel does, and the shell.
+    action.sa_flags = hangup ? 0 : static_cast<int>(SA_RESETHAND);
+    sigemptyset(&action.sa_mask);
+    sigaction(noted[i], &action, nullptr);
+  }
 }
 
 interruption::~interruption() {
-  sigaction(SIGINT, &interrupt_before_, nullptr);
-  sigaction(SIGTERM, &terminate_before_, nullptr);
+  for (std::size_t i = 0; i < noted.size(); ++i) sigaction(noted[i], &before_[i], nullptr);
 }
 
 bool interruption::came() const {

@@ -1,9 +1,10 @@
-// SIGINT and SIGTERM for a verb that works in steps: it ends between two of them. The second signal
-// ends the process at once. One object at a time; waits on the thread that asks.
+// SIGINT, SIGTERM and SIGHUP for a verb that works in steps: it ends between two of them. A second
+// SIGINT or SIGTERM ends the process at once. One object at a time; waits on the thread that asks.
 #pragma once
 
 #include <signal.h>
 
+#include <array>
 #include <chrono>
 
 namespace outboxd::service {
@@ -20,8 +21,7 @@ class interruption {
   bool came_until(std::chrono::steady_clock::time_point limit) const;
 
  private:
-  struct sigaction interrupt_before_ {};
-  struct sigaction terminate_before_ {};
+  std::array<struct sigaction, 3> before_{};
 };
 
 }  // namespace outboxd::service

@@ -36,6 +36,10 @@ or
 stops reading, waits for confirms up to
 .BR OUTBOX_SHUTDOWN_TIMEOUT ,
 writes the marks, closes the connections and gives the lead away. A second one does not wait any longer.
+.PP
+Verbs for many rows end between two statements, at
+.B SIGHUP
+too, and print the command that goes on.
 .SH FILES
 .TP
 .I /etc/outboxd/NAME.env

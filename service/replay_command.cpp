@@ -52,6 +52,7 @@ exit_code replay(const settings& s, const replay_command& c, const streams& to) 
   job.rate = c.rate;
   job.dry_run = c.dry_run;
   job.go_on = as_typed(fixed);
+  job.wants_go_on = true;
   return walk(job, to);
 }
 

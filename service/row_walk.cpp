@@ -32,6 +32,8 @@ class walker {
     if (!counted) return fail(counted.error(), to_);
     if (!*counted) return stopped(0);
     if (job_.dry_run) return finish(total_, exit_code::done);
+    if (job_.wants_go_on && total_ > 0)
+      to_.err << "to go on, should this be cut off: " << job_.go_on << "\n";
 
     progress working = start({job_.action, job_.done, total_});
     const auto worked = go_through(working, false);

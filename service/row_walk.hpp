@@ -20,7 +20,8 @@ struct row_walk {
       page;
   std::uint64_t rate = 0;  // rows a second; 0: no limit
   bool dry_run = false;
-  std::string go_on;                     // the command that does what is left
+  std::string go_on;         // the command that does what is left
+  bool wants_go_on = false;  // it says more than what was typed: also for those who get killed
   std::optional<std::size_t> kept_keys;  // dead rows that are old enough, and may hold their key
 };
 

@@ -7,6 +7,7 @@
 #include <csignal>
 
 #include "tests/integration/database_fault.hpp"
+#include "tests/integration/locked_row.hpp"
 #include "tests/integration/verb.hpp"
 
 namespace outboxd::tests {
@@ -133,24 +134,18 @@ TEST_F(dead_command, decides_about_thousands_and_says_how_many_there_were) {
 TEST_F(dead_command, a_signal_ends_it_between_two_batches_and_the_printed_line_does_the_rest) {
   insert_dead(2'500);
   const std::vector<std::string> typed{"dead", "retry", "--reason", "nacked", "--since", "1h"};
-  pqxx::connection connection(db.url());
-  pqxx::work other(connection);
-  other.exec("SELECT id FROM outbox.messages WHERE id = 1504 FOR UPDATE");
+  locked_row row(db.url(), 1'504);
   const auto first = begin_verb(typed, {{"OUTBOX_DATABASE_URL", db.url()}});
-  ASSERT_TRUE(eventually(60s, [&] {
-    return number(
-               "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outboxd dead'"
-               " AND datname = current_database() AND wait_event_type = 'Lock'") == 1;
-  })) << first->err();
+  ASSERT_TRUE(eventually(60s, [&] { return row.is_waited_for("outboxd dead"); })) << first->err();
   first->kill(SIGINT);
-  other.abort();
+  row.release();
   const auto stopped = end_of(*first);
   EXPECT_EQ(stopped.code, 75) << stopped.err;
   EXPECT_EQ(stopped.out, "retried 2000 rows\n");
   EXPECT_THAT(stopped.err, HasSubstr("stopped by a signal"));
   EXPECT_EQ(number("SELECT count(*) FROM outbox.messages WHERE status = 'deferred'"), 2'000);
 
-  auto words = words_to_go_on(stopped);
+  auto words = words_to_go_on(stopped.err);
   ASSERT_EQ(words.size(), 6u) << stopped.err;
   EXPECT_THAT(words.back(), testing::StartsWith("2")) << "a time, by now";
   words[3] = "nacked";  // as a shell would have it

@@ -9,6 +9,7 @@
 
 #include "outbox/migrator.hpp"
 #include "tests/integration/database_fault.hpp"
+#include "tests/integration/locked_row.hpp"
 #include "tests/integration/verb.hpp"
 
 namespace outboxd::tests {
@@ -103,11 +104,11 @@ TEST_F(row_verbs, a_signal_ends_it_between_two_batches_and_the_printed_line_goes
   auto first = begin({"replay", "--all", "--rate", "100"});
   ASSERT_TRUE(eventually(60s, [&] { return broker.queue("q")->messages >= 200; }))
       << first->err() << relay->log();
-  first->kill(SIGINT);
+  first->kill(SIGTERM);
   const auto stopped = end_of(*first);
   EXPECT_EQ(stopped.code, 75);
   EXPECT_THAT(stopped.err, HasSubstr("stopped by a signal"));
-  auto words = words_to_go_on(stopped);
+  auto words = words_to_go_on(stopped.err);
   ASSERT_FALSE(words.empty()) << stopped.err;
   words.back() = "0";  // the rate
   const auto rest = outboxd(words);
@@ -116,6 +117,56 @@ TEST_F(row_verbs, a_signal_ends_it_between_two_batches_and_the_printed_line_goes
   const auto ids = ids_in_queue();
   EXPECT_EQ(ids.size(), 600u);
   EXPECT_EQ(std::set<int>(ids.begin(), ids.end()).size(), 600u) << "each once";
+}
+
+// The second of three statements waits while the kernel and the shell both say that the terminal is
+// gone.
+TEST_F(row_verbs, a_lost_session_ends_it_between_two_batches_and_under_nohup_does_not) {
+  insert_sent(2'500, "1 hour");
+  const std::vector<std::string> typed{"replay", "--all", "--rate", "0"};
+  locked_row first(db.url(), 1'504);
+  const auto lost = begin(typed);
+  ASSERT_TRUE(eventually(60s, [&] { return first.is_waited_for("outboxd replay"); }))
+      << lost->err();
+  lost->kill(SIGHUP);
+  lost->kill(SIGHUP);
+  first.release();
+  const auto stopped = end_of(*lost);
+  EXPECT_EQ(stopped.code, 75) << stopped.err;
+  EXPECT_EQ(stopped.out, "replayed 2000 rows\n");
+  EXPECT_FALSE(words_to_go_on(stopped.err).empty()) << stopped.err;
+
+  locked_row second(db.url(), 2'404);
+  std::vector<std::string> line{"nohup", OUTBOXD_BINARY};
+  line.insert(line.end(), typed.begin(), typed.end());
+  child_process kept({line, {{"OUTBOX_DATABASE_URL", db.url()}}});
+  ASSERT_TRUE(eventually(60s, [&] { return second.is_waited_for("outboxd replay"); }))
+      << kept.err();
+  kept.kill(SIGHUP);
+  second.release();
+  EXPECT_EQ(end_of(kept).out, "replayed 500 rows\n") << kept.err();
+}
+
+TEST_F(row_verbs, what_was_killed_goes_on_with_the_line_it_printed_first) {
+  insert_sent(2'500, "1 hour");
+  const auto relay = start_ready(db.url());
+  locked_row row(db.url(), 1'504);
+  const auto killed = begin({"replay", "--all", "--rate", "0"});
+  ASSERT_TRUE(eventually(60s, [&] { return row.is_waited_for("outboxd replay"); }))
+      << killed->err();
+  ASSERT_TRUE(eventually(60s, [&] { return broker.queue("q")->messages == 1'000; }))
+      << relay->log();
+  killed->kill(SIGKILL);
+  ASSERT_TRUE(killed->wait(60s));
+  row.release();
+  const auto words = words_to_go_on(killed->err(), "to go on, should this be cut off:");
+  ASSERT_FALSE(words.empty()) << killed->err();
+  const auto rest = outboxd(words);
+  EXPECT_EQ(rest.code, 0) << rest.err;
+  ASSERT_TRUE(eventually(60s, [&] { return unsent() == 0; })) << relay->log();
+  const auto ids = ids_in_queue();
+  EXPECT_EQ(ids.size(), 2'500u);
+  EXPECT_EQ(std::set<int>(ids.begin(), ids.end()).size(), 2'500u) << "each once";
 }
 
 TEST_F(row_verbs, a_row_sent_again_is_as_old_as_its_second_turn) {

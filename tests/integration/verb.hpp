@@ -40,11 +40,13 @@ inline verb_answer run_verb(std::vector<std::string> arguments,
 
 // The words behind "outboxd" in the line that a stopped verb says it goes on with; none: it says
 // none.
-inline std::vector<std::string> words_to_go_on(const verb_answer& stopped) {
-  const std::string before = "to go on: outboxd ";
-  const auto at = stopped.err.find(before);
+inline std::vector<std::string> words_to_go_on(const std::string& err,
+                                               const std::string& introduced_by = "to go on:") {
+  const std::string before = introduced_by + " outboxd ";
+  const auto at = err.find(before);
   if (at == std::string::npos) return {};
-  std::istringstream line(stopped.err.substr(at + before.size()));
+  const auto words = at + before.size();
+  std::istringstream line(err.substr(words, err.find('\n', words) - words));
   return {std::istream_iterator<std::string>(line), {}};
 }
 
