@@ -229,6 +229,19 @@ std::vector<row_ref> decode_refs(const pqxx::result& rows) {
   return refs;
 }
 
+// "nacked=3,too_large=14"
+std::map<std::string, std::int64_t> decode_reasons(std::string_view text) {
+  std::map<std::string, std::int64_t> all;
+  while (!text.empty()) {
+    const auto end = std::min(text.find(','), text.size());
+    const auto one = text.substr(0, end);
+    const auto equals = one.find('=');
+    all[std::string(one.substr(0, equals))] = std::stoll(std::string(one.substr(equals + 1)));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return all;
+}
+
 backlog decode_backlog(const pqxx::result& rows) {
   const auto r = rows[0];
   backlog b;
@@ -238,6 +251,7 @@ backlog decode_backlog(const pqxx::result& rows) {
   if (const auto age = optional_number<std::int64_t>(r[3])) {
     b.oldest_due_age = std::chrono::microseconds(std::max<std::int64_t>(0, *age));
   }
+  if (!r[4].is_null()) b.dead_reasons = decode_reasons(r[4].c_str());
   return b;
 }
 

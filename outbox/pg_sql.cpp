@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "outbox/pg_sql_lead.hpp"
+#include "outbox/pg_sql_measure.hpp"
 #include "outbox/pg_sql_pauses.hpp"
 #include "outbox/pg_sql_read_new.hpp"
 #include "outbox/pg_sql_writers.hpp"
@@ -223,68 +224,6 @@ UPDATE "outbox".messages AS m
         OR decided.failures > 0 AND m.status = decided.status AND m.attempts = decided.attempts + 1
            AND m.last_error = decided.last_error)
 RETURNING m.id, m.message_id)";
-
-// $1 counted exactly up to here · $2, $3 where pending rows are looked for: first and last ids,
-// ascending. Everything is a bounded scan of a partial index or a probe of one.
-//
-// Beyond the limit: of the pending rows, those above the last one counted, from their ids (what is
-// there has hardly been touched yet, so nearly every id is a row); of the others what the last
-// vacuum saw.
-//
-// The oldest row that should be out by now: a pending row since it was written; a scheduled one
-// since it came due; one that failed since it was written or first due, not since its next attempt;
-// one that is sent again since it became due for that, or failed first. Ids follow time closely
-// enough, but for those that are sent again: of the pending ones the first hundred are looked at,
-// of the failed ones a thousand.
-constexpr std::string_view measure_sql = R"(
-WITH pending AS (
-  SELECT count(*) AS rows, min(p.id) AS first, max(p.id) AS last
-    FROM (SELECT found.id
-            FROM unnest($2::bigint[], $3::bigint[]) AS range (first, last)
-           CROSS JOIN LATERAL (SELECT m.id FROM "outbox".messages AS m
-                                WHERE m.status = 'pending' AND m.id BETWEEN range.first AND range.last
-                                ORDER BY m.id LIMIT $1::bigint + 1) AS found
-           LIMIT $1::bigint + 1) AS p
-), deferred AS (
-  SELECT count(*) AS rows
-    FROM (SELECT FROM "outbox".messages AS m
-           WHERE m.status = 'deferred' ORDER BY m.due_at LIMIT $1::bigint + 1) AS d
-), dead AS (
-  SELECT count(*) AS rows
-    FROM (SELECT FROM "outbox".messages AS m
-           WHERE m.status = 'dead' ORDER BY m.ordering_key IS NOT NULL, m.id LIMIT $1::bigint + 1) AS d
-), vacuumed AS (
-  SELECT max(i.reltuples) FILTER (WHERE i.relname = 'messages_due') AS deferred,
-         max(i.reltuples) FILTER (WHERE i.relname = 'messages_dead') AS dead
-    FROM pg_index AS x JOIN pg_class AS i ON i.oid = x.indexrelid
-   WHERE x.indrelid = '"outbox".messages'::regclass
-), oldest AS (
-  SELECT least(
-    (SELECT min(CASE WHEN first.sent_at IS NULL THEN greatest(first.created_at, first.not_before)
-                     ELSE coalesce(first.failing_since, first.due_at, first.created_at) END)
-       FROM (SELECT m.created_at, m.not_before, m.sent_at, m.failing_since, m.due_at
-               FROM pending, unnest($2::bigint[], $3::bigint[]) AS range (first, last)
-              CROSS JOIN LATERAL (SELECT p.* FROM "outbox".messages AS p
-                                   WHERE p.status = 'pending' AND p.id >= pending.first
-                                     AND p.id BETWEEN range.first AND range.last
-                                   ORDER BY p.id LIMIT 100) AS m
-              LIMIT 100) AS first),
-    (SELECT m.due_at FROM "outbox".messages AS m
-      WHERE m.status = 'deferred' AND m.due_at <= now() ORDER BY m.due_at LIMIT 1),
-    (SELECT min(CASE WHEN f.sent_at IS NULL THEN greatest(f.created_at, f.not_before)
-                     ELSE coalesce(f.failing_since, f.due_at) END)
-       FROM (SELECT m.created_at, m.not_before, m.sent_at, m.failing_since, m.due_at FROM "outbox".messages AS m
-              WHERE m.status = 'deferred' AND m.attempts > 0 ORDER BY m.id LIMIT 1000) AS f)) AS since
-)
-SELECT CASE WHEN pending.rows <= $1::bigint THEN pending.rows
-            ELSE pending.rows - pending.last + (SELECT max(m.id) FROM "outbox".messages AS m
-                                                 WHERE m.status = 'pending') END,
-       CASE WHEN deferred.rows <= $1::bigint THEN deferred.rows
-            ELSE greatest(deferred.rows, vacuumed.deferred::bigint) END,
-       CASE WHEN dead.rows <= $1::bigint THEN dead.rows
-            ELSE greatest(dead.rows, vacuumed.dead::bigint) END,
-       (extract(epoch FROM now() - oldest.since) * 1000000)::bigint
-  FROM pending, deferred, dead, vacuumed, oldest)";
 
 // $1 start after this id · $2 rows to look at · $3, $4 keep sent and dead rows this long
 // (milliseconds) · $5 true: dead rows with an ordering key stay

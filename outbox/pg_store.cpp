@@ -307,7 +307,8 @@ void pg_store::measure(std::vector<id_range> where, handler<backlog> done) {
       "measure",
       [sql = impl_->sql_, where = std::move(where)](session& db) {
         const auto [first, last] = arrays_of(where);
-        return decode_backlog(db.run(sql->measure, exact_count_limit, first, last));
+        return decode_backlog(
+            db.run(sql->measure, exact_count_limit, first, last, dead_rows_asked));
       },
       std::move(done));
 }

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -130,11 +131,16 @@ struct failed_row {
   std::optional<std::string> ordering_key;
 };
 
+inline constexpr std::int64_t dead_rows_asked = 1'000;
+
 struct backlog {
   std::int64_t pending = 0;   // exact up to 100,000, an estimate from the id range above
   std::int64_t deferred = 0;  // bounded the same way
   std::int64_t dead = 0;
   std::optional<std::chrono::microseconds> oldest_due_age;  // oldest row that should be out by now
+  // Why the newest dead rows were given up: their number by the word before the colon of
+  // last_error; "other" where that is none of ours. Of dead_rows_asked at most.
+  std::map<std::string, std::int64_t> dead_reasons{};
 };
 
 class store {

@@ -37,10 +37,11 @@ constexpr std::array reasons{
     std::pair{"unknown", "outbox_messages_unknown_total{reason=\""},
     std::pair{"died", "outbox_messages_dead_total{reason=\""},
 };
+constexpr const char* dead = "outbox_dead_messages";
 constexpr std::array levels{
     std::pair{"pending", "outbox_pending_messages"},
     std::pair{"deferred", "outbox_deferred_messages"},
-    std::pair{"dead", "outbox_dead_messages"},
+    std::pair{"dead", dead},
     std::pair{"unconfirmed", "outbox_unconfirmed_messages"},
     std::pair{"held keys", "outbox_held_keys"},
 };
@@ -86,9 +87,13 @@ std::string as_table(const status_look& now, const std::optional<earlier_look>& 
     out << name << text << "\n";
   };
   out << now.checks;
-  for (const auto& [name, metric] : levels)
-    line(name, now.metrics.contains(metric) ? number(value(now.metrics, metric)) : "–");
+  for (const auto& [name, metric] : levels) {
+    std::string text = now.metrics.contains(metric) ? number(value(now.metrics, metric)) : "–";
+    if (metric == dead && !now.dead_reasons.empty()) text += ": " + now.dead_reasons;
+    line(name, text);
+  }
   if (now.metrics.contains(oldest)) line("oldest", number(value(now.metrics, oldest)) + " s");
+  out << "since the start, " << now.said.at("uptime_seconds") << " s ago:\n";
   for (const auto& [name, metric] : counted) {
     std::string text = number(value(now.metrics, metric));
     if (before) text += ", " + number(std::round(rate(now.metrics, *before, metric))) + "/s";
@@ -120,6 +125,20 @@ std::string checks_in(const json::object& said) {
                       json::value_to<std::string>(check.at("detail"))});
   }
   return in_lines(checks);
+}
+
+// What the rows that are dead now died of, whoever led then.
+std::string dead_reasons_in(const json::object& said) {
+  const auto& rows = said.at("dead");
+  if (rows.is_null()) return {};
+  std::string text;
+  for (const auto& [reason, count] : rows.at("by_reason").as_object()) {
+    text += (text.empty() ? "" : ", ") + on_one_line(reason) + " " +
+            std::to_string(count.to_number<std::int64_t>());
+  }
+  const auto asked = rows.at("newest_asked").to_number<std::int64_t>();
+  if (rows.at("rows").to_number<std::int64_t>() <= asked) return text;
+  return "of the newest " + std::to_string(asked) + " " + text;
 }
 
 base::result<status_look> look(const listen_address& where) {
@@ -181,6 +200,7 @@ base::result<status_look> read_status(const std::string& said) try {
   now.said = json::parse(said).as_object();
   now.ready = now.said.at("ready").as_bool();
   now.checks = checks_in(now.said);
+  now.dead_reasons = dead_reasons_in(now.said);
   now.metrics = json::value_to<samples>(now.said.at("metrics"));
   return now;
 } catch (const std::exception& e) {

@@ -21,7 +21,8 @@ exit_code status(const settings& s, const status_command& c, const streams& to);
 struct status_look {
   boost::json::object said;  // /status.json
   bool ready = false;
-  std::string checks;  // a line each
+  std::string checks;        // a line each
+  std::string dead_reasons;  // "nacked 3, too_large 14"
   samples metrics;
 };
 

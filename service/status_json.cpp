@@ -44,6 +44,19 @@ json::object as_json(const relay::pause_status& pause) {
           {"ends_in_seconds", in_seconds(pause.ends_in)}};
 }
 
+// As last counted; null where nobody has.
+json::value dead_rows(const std::optional<outbox::backlog>& counted) {
+  if (!counted) return nullptr;
+  std::int64_t asked = 0;
+  json::object by_reason;
+  for (const auto& [reason, rows] : counted->dead_reasons) {
+    by_reason[reason] = rows;
+    asked += rows;
+  }
+  return json::object{
+      {"rows", counted->dead}, {"newest_asked", asked}, {"by_reason", std::move(by_reason)}};
+}
+
 // The first of them under that name, and how many more there are.
 template <typename T>
 void add_named(json::object& to, const std::string& name, const std::vector<T>& all) {
@@ -91,6 +104,7 @@ std::string status_json(const process_view& now, const samples& metrics) {
                    {"checks", as_json(checks)}};
   add_named(all, "holds", now.relay.holds);
   add_named(all, "pauses", now.relay.pauses);
+  all["dead"] = dead_rows(now.relay.backlog);
   all["metrics"] = std::move(values);
   return json::serialize(all) + "\n";
 }

@@ -257,9 +257,12 @@ function showLists(now) {
   ];
   $("failures").replaceChildren(...(failures.length ? failures : [line("none")]));
   const deaths = byReason(now.metrics, "outbox_messages_dead_total");
+  const asked = now.dead === null ? [] : Object.entries(now.dead.by_reason);
+  const of = now.dead !== null && now.dead.rows > now.dead.newest_asked ? ` of the newest ${whole(now.dead.newest_asked)}` : "";
   const dead = now.metrics.outbox_dead_messages;
   $("dead-count").textContent = dead === undefined ? "" : whole(dead);
-  $("deaths").replaceChildren(...deaths.map(([why, n]) => line(why, text(whole(n) + " given up since the start"))));
+  $("deaths").replaceChildren(...asked.map(([why, n]) => line(why, text(whole(n) + of))),
+    ...deaths.map(([why, n]) => line(why, text(whole(n) + " given up since the start"))));
 }
 
 function show(now) {

@@ -51,6 +51,7 @@ std::vector<table_state> states() {
         analyze}},
       {"dead_without_a_key", {pending, dead, analyze}},
       {"dead_since_it_was_analysed", {pending, analyze, dead}},
+      {"dead_with_a_key", {pending, "UPDATE \"outbox\".messages SET status = 'dead'", analyze}},
       {"failed", {pending, failed, analyze}},
       {"failed_since_it_was_analysed", {pending, analyze, failed}},
   };
@@ -158,7 +159,7 @@ TEST_P(store_plans, listing_exchanges_looks_at_no_more_rows_than_its_limits) {
 }
 
 TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {
-  const auto plan = plan_of(sql_.measure, "100000, '{1,500}', '{10,9223372036854775807}'");
+  const auto plan = plan_of(sql_.measure, "100000, '{1,500}', '{10,9223372036854775807}', 1000");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_dead"));
@@ -166,11 +167,18 @@ TEST_P(store_plans, measuring_visits_the_partial_indexes_only) {
   EXPECT_THAT(plan, testing::Not(testing::ContainsRegex("Seq Scan on messages")));
 }
 
+// One word of the newest rows: the others are not asked, nor sorted.
+TEST_P(store_plans, the_dead_are_asked_backwards_by_their_index) {
+  const auto plan = plan_of(sql_.measure, "100, '{1,500}', '{10,9223372036854775807}', 50");
+  EXPECT_THAT(plan, testing::HasSubstr("Index Scan Backward using messages_dead"));
+}
+
 TEST_P(store_plans, measuring_looks_at_no_more_rows_than_its_limits) {
   // A hundred and one of each kind, the last pending row, the one that is due first, and of those
-  // that may be the oldest a hundred that are pending and a thousand that have failed.
-  EXPECT_LE(visited_by(sql_.measure, "100, '{1,500}', '{10,9223372036854775807}'"),
-            3 * 101 + 2 + 100 + 1000);
+  // that may be the oldest a hundred that are pending and a thousand that have failed. Of the dead
+  // those that are asked, with a key and without.
+  EXPECT_LE(visited_by(sql_.measure, "100, '{1,500}', '{10,9223372036854775807}', 50"),
+            3 * 101 + 2 + 100 + 1000 + 2 * 50);
 }
 
 TEST_P(store_plans, writing_goes_by_primary_key_in_the_order_of_its_arrays) {

@@ -297,6 +297,21 @@ bool memory_store::is_decided(const outbox::decision& d) const {
          row->last_error == d.last_error.substr(0, last_error_limit);
 }
 
+std::map<std::string, std::int64_t> memory_store::run_dead_reasons() const {
+  std::map<std::string, std::int64_t> all;
+  std::int64_t asked = 0;
+  for (auto it = rows_.rbegin(); it != rows_.rend() && asked < outbox::dead_rows_asked; ++it) {
+    const auto& row = it->second;
+    if (row.status != row_status::dead) continue;
+    ++asked;
+    const std::string word = row.last_error.substr(0, row.last_error.find(':'));
+    const bool ours = !word.empty() && word.size() <= 32 &&
+                      word.find_first_not_of("abcdefghijklmnopqrstuvwxyz_") == std::string::npos;
+    ++all[ours ? word : "other"];
+  }
+  return all;
+}
+
 outbox::backlog memory_store::run_measure(const std::vector<outbox::id_range>& where) const {
   outbox::backlog b;
   b.deferred = static_cast<std::int64_t>(count(row_status::deferred));
@@ -312,6 +327,7 @@ outbox::backlog memory_store::run_measure(const std::vector<outbox::id_range>& w
     oldest = std::min(oldest.value_or(since), since);
   }
   if (oldest) b.oldest_due_age = duration_cast<microseconds>(now_ - *oldest);
+  b.dead_reasons = run_dead_reasons();
   return b;
 }
 

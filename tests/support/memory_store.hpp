@@ -114,6 +114,7 @@ class memory_store final : public outbox::store {
   void run_deferred(const outbox::read_request& request, outbox::read_answer& answer) const;
   memory_row* undecided_row(const outbox::decision& d);
   bool is_decided(const outbox::decision& d) const;
+  std::map<std::string, std::int64_t> run_dead_reasons() const;
   outbox::backlog run_measure(const std::vector<outbox::id_range>& where) const;
 
   boost::asio::any_io_executor executor_;

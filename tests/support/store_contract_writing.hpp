@@ -178,6 +178,29 @@ TEST_P(store_contract, the_backlog_counts_each_kind) {
   EXPECT_EQ(b.dead, 1);
 }
 
+TEST_P(store_contract, the_newest_of_the_dead_are_counted_by_the_reason_of_their_last_error) {
+  const auto epoch = world().take_lead();
+  const auto died_of = [&](const std::string& words, std::optional<std::string> key = {}) {
+    auto d = dead(world().insert(text_row("x", key)));
+    d.last_error = words;
+    return d;
+  };
+  using reasons = std::map<std::string, std::int64_t>;
+  EXPECT_EQ(measure().dead_reasons, reasons());
+  decide(epoch,
+         {died_of("too_large: 17 bytes: in all"), died_of("too_large: 18 bytes"),
+          died_of("refused: 406", "k"), died_of("nacked"), died_of("What I wrote: x"),
+          died_of("a_word_that_is_longer_than_any_of_ours_is"), died_of(""), died_of("a=1,b: x")});
+  EXPECT_EQ(measure().dead_reasons,
+            (reasons{{"nacked", 1}, {"other", 4}, {"refused", 1}, {"too_large", 2}}));
+  std::vector<outbox::decision> many;
+  for (int i = 0; i < outbox::dead_rows_asked - 1; ++i)
+    many.push_back(
+        died_of("invalid: x", i % 2 == 0 ? std::optional<std::string>("k") : std::nullopt));
+  decide(epoch, many);
+  EXPECT_EQ(measure().dead_reasons, (reasons{{"invalid", 999}, {"other", 1}}));
+}
+
 TEST_P(store_contract, pending_rows_are_counted_where_they_are_said_to_be) {
   std::vector<std::int64_t> rows;
   for (int i = 0; i < 6; ++i) {

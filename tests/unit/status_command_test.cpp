@@ -35,6 +35,7 @@ status_look a_look(const process_view& view = a_leader()) {
                                              "outbox_messages_failed_total{reason=\"nacked\"} 0\n"
                                              "outbox_messages_failed_total{reason=\"returned\"} 3\n"
                                              "outbox_pending_messages 12\n"
+                                             "outbox_dead_messages 17\n"
                                              "outbox_held_keys 7\n"
                                              "outbox_oldest_pending_age_seconds 1.25\n")))
       .value();
@@ -59,6 +60,28 @@ TEST(status_command, a_table_has_the_checks_the_rows_and_what_failed) {
   EXPECT_THAT(text, Not(HasSubstr("returned 3, nacked")));
 }
 
+TEST(status_command, dead_rows_have_their_reasons_also_those_of_an_earlier_process) {
+  auto view = a_leader();
+  view.relay.backlog->dead = 17;
+  view.relay.backlog->dead_reasons = {{"nacked", 3}, {"too_large", 14}};
+  const auto table = [&] { return render(a_look(view), {}, output_format::table); };
+  EXPECT_THAT(table(), HasSubstr("dead          17: nacked 3, too_large 14\n"));
+  const auto json =
+      boost::json::parse(render(a_look(view), {}, output_format::json)).at("dead").as_object();
+  EXPECT_EQ(json, (boost::json::object{{"rows", 17},
+                                       {"newest_asked", 17},
+                                       {"by_reason", {{"nacked", 3}, {"too_large", 14}}}}));
+  view.relay.backlog->dead = 5'000;
+  EXPECT_THAT(table(), HasSubstr("dead          17: of the newest 17 nacked 3, too_large 14\n"));
+}
+
+TEST(status_command, what_is_counted_since_the_start_says_so) {
+  auto view = a_leader();
+  view.uptime = std::chrono::seconds(90);
+  EXPECT_THAT(render(a_look(view), {}, output_format::table),
+              HasSubstr("\nsince the start, 90 s ago:\nconfirmed     1500\n"));
+}
+
 // Only the leader counts them, and says so once it has.
 TEST(status_command, rows_that_nobody_counted_here_are_not_zero) {
   auto view = a_leader();
@@ -70,6 +93,7 @@ TEST(status_command, rows_that_nobody_counted_here_are_not_zero) {
   const auto now = boost::json::parse(render(look, {}, output_format::json));
   EXPECT_FALSE(now.at("metrics").as_object().contains("outbox_pending_messages"));
   EXPECT_TRUE(now.at("metrics").as_object().contains("outbox_held_keys"));
+  EXPECT_TRUE(now.at("dead").is_null());
 }
 
 TEST(status_command, json_is_what_status_json_says) {
