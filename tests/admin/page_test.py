@@ -167,6 +167,7 @@ class PageTest(unittest.TestCase):
         for name in ("pending", "oldest", "deferred", "dead", "unconfirmed", "held keys", "held destinations", "confirmed"):
             self.see(name, "#tiles")
         eventually("the dead are counted", lambda: self.find("#dead-count").text == "2")
+        eventually("and why they died", lambda: self.find("#deaths").text.split() == ["too_large", "2"])
         self.see("OUTBOX_ADMIN_LISTEN", "#dead-elsewhere")
         shown = [b.text for b in self.all("button, input, select") if b.is_displayed()]
         self.assertEqual(shown, [])
@@ -326,6 +327,7 @@ class PageTest(unittest.TestCase):
             port = other.port
             self.browser.get(f"http://127.0.0.1:{port}/")
             self.see("standby", "#state")
+            self.assertEqual(self.find("#tiles").text.count("–"), 4, "it counts no rows")
             other.process.send_signal(signal.SIGTERM)
             other.process.wait(60)
         self.see("No answer from outboxd", "#trouble")
