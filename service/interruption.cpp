@@ -11,8 +11,11 @@ using namespace std::chrono_literals;
 
 volatile std::sig_atomic_t signalled = 0;
 
+// Whichever of the two comes next is not noted any more.
 void note(int) {
   signalled = 1;
+  std::signal(SIGINT, SIG_DFL);
+  std::signal(SIGTERM, SIG_DFL);
 }
 
 constexpr std::array noted{SIGINT, SIGTERM, SIGHUP};
@@ -23,12 +26,9 @@ interruption::interruption() {
   signalled = 0;
   for (std::size_t i = 0; i < noted.size(); ++i) {
     sigaction(noted[i], nullptr, &before_[i]);
-    const bool hangup = noted[i] == SIGHUP;
-    if (hangup && before_[i].sa_handler == SIG_IGN) continue;  // nohup
+    if (noted[i] == SIGHUP && before_[i].sa_handler == SIG_IGN) continue;  // nohup
     struct sigaction action {};
     action.sa_handler = note;
-    // A terminal that is gone says so twice: the kernel does, and the shell.
-    action.sa_flags = hangup ? 0 : static_cast<int>(SA_RESETHAND);
     sigemptyset(&action.sa_mask);
     sigaction(noted[i], &action, nullptr);
   }

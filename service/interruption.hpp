@@ -1,5 +1,6 @@
-// SIGINT, SIGTERM and SIGHUP for a verb that works in steps: it ends between two of them. A second
-// SIGINT or SIGTERM ends the process at once. One object at a time; waits on the thread that asks.
+// SIGINT, SIGTERM and SIGHUP for a verb that works in steps: it ends between two of them. SIGINT or
+// SIGTERM after any of them ends the process at once; a terminal that is gone may say so twice (the
+// kernel does, and the shell). One object at a time; waits on the thread that asks.
 #pragma once
 
 #include <signal.h>
