@@ -2,6 +2,7 @@
 
 #include <new>
 
+#include "base/text.hpp"
 #include "outbox/pqxx_compat.hpp"
 
 namespace outboxd::outbox {
@@ -35,17 +36,12 @@ db_failure classify(std::string_view code) {
   return {rejected, false};
 }
 
-std::string one_line(std::string_view text) {
+std::string undecorated(std::string_view text) {
   std::string out;
-  for (const char c : text) {
-    const bool space = c == '\n' || c == '\r' || c == '\t' || c == ' ';
-    if (!space) {
-      out += c;
-    } else if (!out.empty() && out.back() != ' ') {
-      out += ' ';
-    }
+  for (const char c : base::one_line(text)) {
+    if (c != ' ' || (!out.empty() && out.back() != ' ')) out += c;
   }
-  while (!out.empty() && out.back() == ' ') out.pop_back();
+  if (!out.empty() && out.back() == ' ') out.pop_back();
   return out;
 }
 
@@ -53,23 +49,23 @@ caught_failure describe_current_exception() {
   try {
     throw;
   } catch (const pqxx::broken_connection& e) {
-    return {{base::failure_kind::unavailable, one_line(e.what())}, true};
+    return {{base::failure_kind::unavailable, undecorated(e.what())}, true};
   } catch (const pqxx::insufficient_privilege& e) {
     // libpqxx 6.4 forgets the SQLSTATE of this one, and calls the next one no sql_error.
-    return {{base::failure_kind::forbidden, one_line(e.what())}, false};
+    return {{base::failure_kind::forbidden, undecorated(e.what())}, false};
   } catch (const pqxx::transaction_rollback& e) {
-    return {{base::failure_kind::unavailable, one_line(e.what())}, false};
+    return {{base::failure_kind::unavailable, undecorated(e.what())}, false};
   } catch (const pqxx::sql_error& e) {
     const auto meaning = classify(e.sqlstate());
-    return {{meaning.kind, one_line(e.what())}, meaning.session_lost};
+    return {{meaning.kind, undecorated(e.what())}, meaning.session_lost};
   } catch (const unusable_server& e) {
     return {{base::failure_kind::not_ready, e.what()}, true};
   } catch (const std::bad_alloc&) {
     return {{base::failure_kind::unavailable, "out of memory"}, false};
   } catch (const std::invalid_argument& e) {
-    return {{base::failure_kind::bad_input, one_line(e.what())}, false};
+    return {{base::failure_kind::bad_input, undecorated(e.what())}, false};
   } catch (const std::exception& e) {
-    return {{base::failure_kind::rejected, one_line(e.what())}, false};
+    return {{base::failure_kind::rejected, undecorated(e.what())}, false};
   }
 }
 

@@ -35,6 +35,6 @@ struct caught_failure {
 caught_failure describe_current_exception();
 
 // One line, without the decoration that libpq and the server add.
-std::string one_line(std::string_view text);
+std::string undecorated(std::string_view text);
 
 }  // namespace outboxd::outbox

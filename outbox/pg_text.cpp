@@ -3,6 +3,8 @@
 #include <array>
 #include <stdexcept>
 
+#include "base/text.hpp"
+
 namespace outboxd::outbox {
 namespace {
 
@@ -33,30 +35,6 @@ std::string array_of(const std::vector<T>& values, Append append) {
     append(out, value);
   }
   return out += '}';
-}
-
-bool is_continuation(unsigned char c) {
-  return (c & 0xc0) == 0x80;
-}
-
-// Length of the well-formed UTF-8 sequence at the front, 0 if there is none (Unicode, table 3-7).
-std::size_t sequence_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = at(0);
-  if (lead < 0x80) return 1;
-  const std::size_t length = lead >= 0xc2 && lead <= 0xdf   ? 2
-                             : lead >= 0xe0 && lead <= 0xef ? 3
-                             : lead >= 0xf0 && lead <= 0xf4 ? 4
-                                                            : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if (!is_continuation(at(i))) return 0;
-  }
-  const unsigned char second = at(1);
-  const bool overlong = (lead == 0xe0 && second < 0xa0) || (lead == 0xf0 && second < 0x90);
-  const bool surrogate = lead == 0xed && second > 0x9f;
-  const bool too_high = lead == 0xf4 && second > 0x8f;
-  return overlong || surrogate || too_high ? 0 : length;
 }
 
 }  // namespace
@@ -112,16 +90,7 @@ std::string decode_bytea(std::string_view text) {
 }
 
 std::string storable_text(std::string_view text, std::size_t limit) {
-  std::string out;
-  while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
-    const bool usable = length > 0 && text.front() != '\0';
-    const std::string_view piece = usable ? text.substr(0, length) : std::string_view("?");
-    if (out.size() + piece.size() > limit) break;
-    out += piece;
-    text.remove_prefix(usable ? length : 1);
-  }
-  return out;
+  return std::string(base::cut(base::as_text(text), limit));
 }
 
 }  // namespace outboxd::outbox

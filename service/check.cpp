@@ -4,13 +4,13 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/text.hpp"
 #include "outbox/exchanges_in_use.hpp"
 #include "service/broker_check.hpp"
 #include "service/broker_nodes.hpp"
 #include "service/exchange_check.hpp"
 #include "service/exchange_lines.hpp"
 #include "service/options.hpp"
-#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -114,7 +114,7 @@ std::string render_checks(const std::vector<check_line>& lines, output_format fo
     boost::json::array all;
     for (const auto& line : lines) {
       all.push_back(boost::json::object{
-          {"check", line.what}, {"state", to_string(line.state)}, {"text", in_utf8(line.text)}});
+          {"check", line.what}, {"state", to_string(line.state)}, {"text", base::as_text(line.text)}});
     }
     return boost::json::serialize(all) + "\n";
   }

@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include "relay/amqp/text.hpp"
+#include "base/text.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -41,7 +41,7 @@ bool is_awaited(const std::vector<outbox::exchange_in_use>& used, const std::str
 }
 
 check_line line_of(const exchange_answer& answer, bool awaited) {
-  const std::string what = "exchange " + relay::amqp::one_line(answer.name);
+  const std::string what = "exchange " + base::one_line(answer.name);
   if (answer.code == 0) return {what, check_state::ok, "exists, and this user may publish to it"};
   const auto& mend = remedy_for(answer.code);
   const std::string text = std::to_string(answer.code) + " " + answer.text;

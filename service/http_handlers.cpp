@@ -3,6 +3,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
+#include "base/text.hpp"
 #include "service/readiness.hpp"
 #include "service/status_json.hpp"
 #include "service/status_page.hpp"
@@ -37,7 +38,7 @@ std::string brief_text(const std::vector<readiness_check>& checks) {
       out.append(out.empty() ? "not ready: " : "; ")
           .append(check.name)
           .append(": ")
-          .append(on_one_line(check.detail));
+          .append(base::one_line(check.detail));
   }
   return out + "\n";
 }

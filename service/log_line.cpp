@@ -2,38 +2,11 @@
 #include <cstdio>
 #include <ctime>
 
+#include "base/text.hpp"
 #include "service/log.hpp"
 
 namespace outboxd::service {
 namespace {
-
-// The length of the UTF-8 sequence at the front of text, and what it encodes; 0: not UTF-8 (RFC
-// 3629).
-struct code_point {
-  std::size_t length = 0;
-  std::uint32_t value = 0;
-};
-
-code_point first_code_point(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return {1, lead};
-  const std::size_t length = lead >= 0xf8   ? 0
-                             : lead >= 0xf0 ? 4
-                             : lead >= 0xe0 ? 3
-                             : lead >= 0xc0 ? 2
-                                            : 0;
-  if (length == 0 || length > text.size()) return {};
-  std::uint32_t value = lead & (0x7fu >> length);
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0u) != 0x80) return {};
-    value = value << 6 | (byte(i) & 0x3fu);
-  }
-  constexpr std::array<std::uint32_t, 5> lowest{0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = value >= 0xd800 && value < 0xe000;
-  if (value < lowest[length] || value > 0x10ffff || surrogate) return {};
-  return {length, value};
-}
 
 void append_escape(std::string& out, std::uint32_t value) {
   std::array<char, 8> buffer{};
@@ -44,7 +17,7 @@ void append_escape(std::string& out, std::uint32_t value) {
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
-    const auto [length, value] = first_code_point(text);
+    const auto [length, value] = base::first_code_point(text);
     if (length == 0)
       out += "\\ufffd";
     else if (value == '"' || value == '\\')
@@ -53,7 +26,7 @@ void append_quoted(std::string& out, std::string_view text) {
       out += "\\n";
     else if (value == '\t')
       out += "\\t";
-    else if (value < 0x20 || (value >= 0x7f && value < 0xa0))
+    else if (base::is_control(value))
       append_escape(out, value);
     else
       out += text.substr(0, length);

@@ -7,12 +7,12 @@
 
 #include <ostream>
 
+#include "base/text.hpp"
 #include "outbox/migrator.hpp"
 #include "service/check.hpp"
 #include "service/health_probe.hpp"
 #include "service/migrate_print.hpp"
 #include "service/options.hpp"
-#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -68,7 +68,7 @@ std::string health_as_json(bool ok, const std::string& said) {
   if (checks != nullptr) {
     all["checks"] = *checks;
   } else if (!ok) {
-    all["error"] = in_utf8(said);
+    all["error"] = base::as_text(said);
   }
   return boost::json::serialize(all);
 }
@@ -78,7 +78,7 @@ std::string health_as_json(bool ok, const std::string& said) {
 void complain(const std::string& why, const streams& to) {
   to.err << "outboxd: " << why << "\n";
   if (to.format == output_format::json)
-    to.out << boost::json::serialize(boost::json::object{{"error", in_utf8(why)}}) << "\n";
+    to.out << boost::json::serialize(boost::json::object{{"error", base::as_text(why)}}) << "\n";
 }
 
 exit_code fail(const base::failure& why, const streams& to) {

@@ -5,7 +5,7 @@
 
 #include <array>
 
-#include "service/utf8.hpp"
+#include "base/text.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -56,7 +56,7 @@ http_reply problem(unsigned status, std::string_view detail) {
   const boost::json::object all{{"type", "about:blank"},
                                 {"title", title(status)},
                                 {"status", status},
-                                {"detail", in_utf8(detail)}};
+                                {"detail", base::as_text(detail)}};
   return {.status = status,
           .content_type = "application/problem+json",
           .body = boost::json::serialize(all) + "\n"};

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "service/held.hpp"
 
 namespace outboxd::service {
@@ -149,18 +150,10 @@ std::string in_lines(const std::vector<readiness_check>& checks) {
   std::string out;
   for (const auto& check : checks) {
     out.append(check.ok ? "[+]" : "[-]").append(check.name).append(check.ok ? " ok" : " not ok");
-    if (!check.detail.empty()) out.append(": ").append(on_one_line(check.detail));
+    if (!check.detail.empty()) out.append(": ").append(base::one_line(check.detail));
     out += '\n';
   }
   return out.append(is_ready(checks) ? "ready\n" : "not ready\n");
-}
-
-std::string on_one_line(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  return out;
 }
 
 }  // namespace outboxd::service

@@ -25,10 +25,7 @@ std::string in_one_line(const process_view& now);
 
 bool is_ready(const std::vector<readiness_check>& checks);
 
-// All of them, one a line, and whether it is ready.
+// All of them, one a line whatever texts come from outside, and whether it is ready.
 std::string in_lines(const std::vector<readiness_check>& checks);
-
-// One check stays on one line, whatever names and texts come from outside.
-std::string on_one_line(std::string_view text);
 
 }  // namespace outboxd::service

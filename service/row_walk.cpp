@@ -8,10 +8,10 @@
 #include <optional>
 #include <ostream>
 
+#include "base/text.hpp"
 #include "service/check.hpp"
 #include "service/interruption.hpp"
 #include "service/progress.hpp"
-#include "service/utf8.hpp"
 
 namespace outboxd::service {
 namespace {
@@ -105,7 +105,7 @@ class walker {
       boost::json::object all{
           {"action", job_.action}, {"rows", rows}, {"total", total_}, {"done", complete}};
       if (code != exit_code::done) all["go_on"] = job_.go_on;
-      if (!error_.empty()) all["error"] = in_utf8(error_);
+      if (!error_.empty()) all["error"] = base::as_text(error_);
       if (job_.kept_keys) all["kept_keys"] = *job_.kept_keys;
       to_.out << boost::json::serialize(all) << "\n";
     } else {

@@ -12,6 +12,7 @@
 #include <sstream>
 #include <thread>
 
+#include "base/text.hpp"
 #include "service/check.hpp"
 #include "service/health_probe.hpp"
 #include "service/log.hpp"
@@ -133,7 +134,7 @@ std::string dead_reasons_in(const json::object& said) {
   if (rows.is_null()) return {};
   std::string text;
   for (const auto& [reason, count] : rows.at("by_reason").as_object()) {
-    text += (text.empty() ? "" : ", ") + on_one_line(reason) + " " +
+    text += (text.empty() ? "" : ", ") + base::one_line(reason) + " " +
             std::to_string(count.to_number<std::int64_t>());
   }
   const auto asked = rows.at("newest_asked").to_number<std::int64_t>();

@@ -7,8 +7,8 @@
 #include <array>
 #include <cmath>
 
+#include "base/text.hpp"
 #include "service/held.hpp"
-#include "service/utf8.hpp"
 #include "service/version.hpp"
 
 namespace outboxd::service {
@@ -17,7 +17,7 @@ namespace {
 namespace json = boost::json;
 
 json::value or_null(const std::optional<std::string>& text) {
-  return text ? json::value(in_utf8(*text)) : json::value(nullptr);
+  return text ? json::value(base::as_text(*text)) : json::value(nullptr);
 }
 
 json::value in_seconds(const std::optional<std::chrono::milliseconds>& time) {
@@ -25,11 +25,11 @@ json::value in_seconds(const std::optional<std::chrono::milliseconds>& time) {
 }
 
 json::object as_json(const relay::hold_status& hold) {
-  return {{"destination", in_utf8(destination_in_words(hold))},
-          {"detail", in_utf8(hold_in_words(hold))},
-          {"exchange", in_utf8(hold.exchange)},
+  return {{"destination", base::as_text(destination_in_words(hold))},
+          {"detail", base::as_text(hold_in_words(hold))},
+          {"exchange", base::as_text(hold.exchange)},
           {"routing_key", or_null(hold.routing_key)},
-          {"reason", in_utf8(hold.reason)},
+          {"reason", base::as_text(hold.reason)},
           {"held_seconds", in_seconds(hold.since)},
           {"probes", hold.probes},
           {"next_probe_in_seconds", in_seconds(hold.next_probe_in)}};
@@ -38,8 +38,8 @@ json::object as_json(const relay::hold_status& hold) {
 json::object as_json(const relay::pause_status& pause) {
   return {{"exchange", or_null(pause.scope.exchange)},
           {"ordering_key", or_null(pause.scope.ordering_key)},
-          {"reason", in_utf8(pause.reason)},
-          {"by", in_utf8(pause.by)},
+          {"reason", base::as_text(pause.reason)},
+          {"by", base::as_text(pause.by)},
           {"paused_seconds", in_seconds(pause.since)},
           {"ends_in_seconds", in_seconds(pause.ends_in)}};
 }
@@ -84,7 +84,7 @@ json::array as_json(const std::vector<readiness_check>& checks) {
   json::array all;
   for (const auto& check : checks) {
     all.push_back(
-        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", in_utf8(check.detail)}});
+        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", base::as_text(check.detail)}});
   }
   return all;
 }
@@ -93,9 +93,9 @@ std::string status_json(const process_view& now, const samples& metrics) {
   const auto checks = readiness(now);
   json::object values;
   for (const auto& [name, value] : metrics) {
-    if (is_shown(name, value, now.relay.backlog.has_value())) values[in_utf8(name)] = value;
+    if (is_shown(name, value, now.relay.backlog.has_value())) values[base::as_text(name)] = value;
   }
-  json::object all{{"instance", in_utf8(now.instance)},
+  json::object all{{"instance", base::as_text(now.instance)},
                    {"version", version()},
                    {"revision", revision()},
                    {"uptime_seconds", now.uptime.count()},

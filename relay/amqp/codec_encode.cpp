@@ -1,10 +1,10 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/text.hpp"
 #include "relay/amqp/codec.hpp"
 #include "relay/amqp/frame.hpp"
 #include "relay/amqp/rabbitmq_c.hpp"
-#include "relay/amqp/text.hpp"
 
 namespace outboxd::relay::amqp {
 namespace {
@@ -117,7 +117,7 @@ void append_connection_open(std::string& out, std::string_view vhost) {
 void append_connection_close(std::string& out, int code, std::string_view text) {
   amqp_connection_close_t m{};
   m.reply_code = static_cast<std::uint16_t>(code);
-  m.reply_text = as_bytes(cut(text, short_string_max));
+  m.reply_text = as_bytes(base::cut(text, short_string_max));
   append_method(out, 0, AMQP_CONNECTION_CLOSE_METHOD, &m, small + m.reply_text.len);
 }
 
@@ -134,7 +134,7 @@ void append_channel_open(std::string& out, channel_id channel) {
 void append_channel_close(std::string& out, channel_id channel, int code, std::string_view text) {
   amqp_channel_close_t m{};
   m.reply_code = static_cast<std::uint16_t>(code);
-  m.reply_text = as_bytes(cut(text, short_string_max));
+  m.reply_text = as_bytes(base::cut(text, short_string_max));
   append_method(out, channel, AMQP_CHANNEL_CLOSE_METHOD, &m, small + m.reply_text.len);
 }
 

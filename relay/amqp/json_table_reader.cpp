@@ -4,8 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "base/text.hpp"
 #include "relay/amqp/frame.hpp"
-#include "relay/amqp/text.hpp"
 
 namespace outboxd::relay::amqp {
 namespace {
@@ -42,11 +42,11 @@ std::string json_table_reader::where() const {
   const auto append = [&](std::string_view part) {
     if (part.empty()) return;
     if (!path.empty()) path += '.';
-    path += cut(part, 100);
+    path += base::cut(part, 100);
   };
   for (const level& l : open_) append(l.name);
   append(name_);
-  return one_line(cut(path, 200));
+  return base::one_line(base::cut(path, 200));
 }
 
 bool json_table_reader::refuse(std::string_view why, error_code& ec) {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <span>
 
+#include "base/text.hpp"
 #include "relay/amqp/frame.hpp"
-#include "relay/amqp/text.hpp"
 #include "relay/amqp/wire_table.hpp"
 
 namespace outboxd::relay::amqp {
@@ -24,7 +24,7 @@ std::string text_of(const amqp_table_t& table, std::string_view name) {
   const auto* value = find(table, name);
   const bool is_text =
       value && (value->kind == AMQP_FIELD_KIND_UTF8 || value->kind == AMQP_FIELD_KIND_BYTES);
-  return is_text ? one_line(as_view(value->value.bytes)) : std::string();
+  return is_text ? base::one_line(as_view(value->value.bytes)) : std::string();
 }
 
 bool supports(const amqp_table_t& properties, std::string_view capability) {
@@ -38,7 +38,7 @@ std::vector<std::string> words(std::string_view text) {
   std::vector<std::string> found;
   while (!text.empty()) {
     const std::string_view word = text.substr(0, text.find(' '));
-    if (!word.empty()) found.push_back(one_line(word));
+    if (!word.empty()) found.push_back(base::one_line(word));
     text.remove_prefix(std::min(text.size(), word.size() + 1));
   }
   return found;
@@ -76,13 +76,13 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
       return connection_open_ok{};
     case AMQP_CONNECTION_CLOSE_METHOD: {
       const auto& close = *static_cast<const amqp_connection_close_t*>(m);
-      return connection_close{close.reply_code, one_line(as_view(close.reply_text))};
+      return connection_close{close.reply_code, base::one_line(as_view(close.reply_text))};
     }
     case AMQP_CONNECTION_CLOSE_OK_METHOD:
       return connection_close_ok{};
     case AMQP_CONNECTION_BLOCKED_METHOD: {
       const auto& blocked = *static_cast<const amqp_connection_blocked_t*>(m);
-      return connection_blocked{one_line(as_view(blocked.reason))};
+      return connection_blocked{base::one_line(as_view(blocked.reason))};
     }
     case AMQP_CONNECTION_UNBLOCKED_METHOD:
       return connection_unblocked{};
@@ -90,7 +90,7 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
       return channel_open_ok{channel};
     case AMQP_CHANNEL_CLOSE_METHOD: {
       const auto& close = *static_cast<const amqp_channel_close_t*>(m);
-      return channel_close{channel, close.reply_code, one_line(as_view(close.reply_text))};
+      return channel_close{channel, close.reply_code, base::one_line(as_view(close.reply_text))};
     }
     case AMQP_CHANNEL_CLOSE_OK_METHOD:
       return channel_close_ok{channel};
@@ -112,7 +112,7 @@ std::optional<incoming> to_incoming(channel_id channel, amqp_method_number_t id,
       const auto& r = *static_cast<const amqp_basic_return_t*>(m);
       return basic_return{channel,
                           r.reply_code,
-                          one_line(as_view(r.reply_text)),
+                          base::one_line(as_view(r.reply_text)),
                           std::string(as_view(r.exchange)),
                           std::string(as_view(r.routing_key)),
                           {}};

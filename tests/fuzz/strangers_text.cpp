@@ -2,8 +2,8 @@
 // says so.
 #include <boost/json/parse.hpp>
 
+#include "base/text.hpp"
 #include "outbox/pg_text.hpp"
-#include "relay/amqp/text.hpp"
 #include "service/log.hpp"
 #include "tests/fuzz/fuzz.hpp"
 
@@ -32,10 +32,10 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::size_t limit = in.u8();
   const std::string text = in.rest();
 
-  const std::string line = relay::amqp::one_line(text);
+  const std::string line = base::one_line(text);
   fuzz::ensure(is_one_line(line) && is_utf8(line), "a broker's text becomes a line", line);
-  fuzz::ensure(relay::amqp::one_line(line) == line, "a line stays as it is");
-  const std::string_view piece = relay::amqp::cut(line, limit);
+  fuzz::ensure(base::one_line(line) == line, "a line stays as it is");
+  const std::string_view piece = base::cut(line, limit);
   fuzz::ensure(piece.size() <= limit || line.size() <= limit, "a cut text fits");
   fuzz::ensure(is_utf8(std::string(piece)), "no character is cut", piece);
   fuzz::ensure(outbox::storable_text(line, line.size()) == line, "a line can be stored");

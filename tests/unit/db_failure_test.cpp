@@ -60,8 +60,8 @@ TEST(db_failure, everything_else_is_rejected_and_keeps_the_session) {
 }
 
 TEST(db_failure, a_text_of_several_lines_becomes_one) {
-  EXPECT_EQ(one_line("FATAL:  no\n\tsuch  thing\n"), "FATAL: no such thing");
-  EXPECT_EQ(one_line("\n"), "");
+  EXPECT_EQ(undecorated("FATAL:  no\n\tsuch  thing\n"), "FATAL: no such thing");
+  EXPECT_EQ(undecorated("\n"), "");
 }
 
 }  // namespace
