@@ -17,7 +17,10 @@ CREATE TABLE "outbox".pauses (
   CONSTRAINT pauses_have_one_scope CHECK (exchange IS NULL OR ordering_key IS NULL),
   CONSTRAINT pauses_exchange_has_at_most_255_bytes CHECK (octet_length(exchange) <= 255),
   CONSTRAINT pauses_ordering_key_has_at_most_255_bytes CHECK (octet_length(ordering_key) <= 255),
-  CONSTRAINT pauses_reason_has_at_most_1000_characters CHECK (char_length(reason) <= 1000)
+  CONSTRAINT pauses_reason_has_at_most_1000_characters CHECK (char_length(reason) <= 1000),
+  -- They are shown in logs and on terminals: nothing of C0, DEL and C1. A key is what writers made it.
+  CONSTRAINT pauses_exchange_and_reason_have_no_control_characters CHECK (
+    (coalesce(exchange, '') || reason) !~ ('[' || chr(1) || '-' || chr(31) || chr(127) || '-' || chr(159) || ']'))
 );
 
 COMMENT ON SEQUENCE "outbox".pauses_id_seq IS 'Ids of pauses';

@@ -6,17 +6,13 @@
 #include <boost/url/parse.hpp>
 #include <boost/url/url_view.hpp>
 
-#include "outbox/pg_text.hpp"
+#include "base/text.hpp"
 #include "service/units.hpp"
 
 namespace outboxd::service {
 namespace {
 
 namespace json = boost::json;
-
-bool is_storable(std::string_view text) {
-  return outbox::storable_text(text, text.size()) == text;
-}
 
 std::optional<std::int64_t> to_number(const json::value& value, bool text_allowed) {
   if (value.is_int64()) return value.get_int64();
@@ -80,9 +76,15 @@ std::optional<std::string> arguments::text(std::string_view name, std::size_t lo
     return std::nullopt;
   }
   std::string text(value->get_string().data(), value->get_string().size());
-  if (!is_storable(text)) complain(name, "is not UTF-8 without NUL");
+  if (base::as_text(text) != text) complain(name, "is not UTF-8 without NUL");
   if (text.size() > longest) complain(name, "has more than " + std::to_string(longest) + " bytes");
   return text;
+}
+
+std::optional<std::string> arguments::line(std::string_view name, std::size_t longest) {
+  const auto written = text(name, longest);
+  if (written && base::has_control(*written)) complain(name, "has control characters");
+  return written;
 }
 
 std::optional<std::int64_t> arguments::number(std::string_view name, std::int64_t lowest,

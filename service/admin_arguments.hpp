@@ -21,6 +21,8 @@ class arguments {
 
   // Valid UTF-8 without NUL, of at most so many bytes.
   std::optional<std::string> text(std::string_view name, std::size_t longest = 255);
+  // And without control characters.
+  std::optional<std::string> line(std::string_view name, std::size_t longest = 255);
   std::optional<std::int64_t> number(std::string_view name, std::int64_t lowest,
                                      std::int64_t highest);
   // "2h", in whole seconds, rounded up.

@@ -63,9 +63,9 @@ bool is_everything(const outbox::dead_row_filter& f) {
          !f.id;
 }
 
-outbox::pause_scope take_scope(arguments& given) {
+outbox::pause_scope take_scope(arguments& given, action what) {
   outbox::pause_scope scope;
-  scope.exchange = given.text("exchange");
+  scope.exchange = what == action::pause ? given.line("exchange") : given.text("exchange");
   scope.ordering_key = given.text("ordering_key");
   return scope;
 }
@@ -92,10 +92,10 @@ std::string take_all(admin_call& call, arguments& given) {
                                        : "a filter and \"all\" exclude each other";
     case action::pause:
       call.lasting = given.duration("for");
-      call.reason = given.text("reason", longest_reason).value_or("");
+      call.reason = given.line("reason", longest_reason).value_or("");
       [[fallthrough]];
     case action::resume:
-      call.scope = take_scope(given);
+      call.scope = take_scope(given, call.what);
       if (!call.scope.exchange || !call.scope.ordering_key) break;
       return "exchange and ordering_key exclude each other";
   }

@@ -4,8 +4,16 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <utility>
+
+#include "base/text.hpp"
 
 namespace outboxd::service {
+namespace {
+
+constexpr std::size_t longest_status = 1'000;  // systemd reads no message that is larger than 4,096
+
+}  // namespace
 
 system_manager::system_manager(const boost::asio::any_io_executor& executor)
     : timer_(executor), listens_(std::getenv("NOTIFY_SOCKET") != nullptr) {
@@ -19,10 +27,11 @@ void system_manager::started() {
   if (interval_.count() > 0) beat();
 }
 
-void system_manager::says(const std::string& status) {
+void system_manager::says(std::string_view what) {
+  std::string status(base::cut(base::one_line(what), longest_status));
   if (status == status_) return;
-  status_ = status;
-  ::sd_notify(0, ("STATUS=" + status).c_str());
+  status_ = std::move(status);
+  ::sd_notify(0, ("STATUS=" + status_).c_str());
 }
 
 void system_manager::stopping() {

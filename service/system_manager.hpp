@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 
 namespace outboxd::service {
 
@@ -17,8 +18,9 @@ class system_manager {
 
   bool listens() const { return listens_; }
   void started();
-  // One line for `systemctl status`; sent when it differs from the last one.
-  void says(const std::string& status);
+  // For `systemctl status`; sent when it differs from the last one, and on one line whatever it
+  // has: a line of its own would be an order of its own.
+  void says(std::string_view what);
   void stopping();
   // Nothing more is said: lets io_context::run() return.
   void close();

@@ -178,7 +178,7 @@ class AdminTest(unittest.TestCase):
     def test_a_body_that_the_file_refuses_is_refused(self):
         bad = {
             "Decision": [{"id": 0}, {"id": "1"}, {"exchange": "x" * 256}, {"since": "soon"}, {"all": 1}, {"id": 1, "more": 2}],
-            "pause": [{"for": "soon"}, {"exchange": "a", "ordering_key": "b"}, {"reason": "x" * 1001}, {"for": 5}],
+            "pause": [{"for": "soon"}, {"exchange": "a", "ordering_key": "b"}, {"reason": "x" * 1001}, {"reason": "a\nb"}, {"for": 5}],
         }
         for method, name, operation in self.description.operations():
             if "requestBody" not in operation:

@@ -114,6 +114,17 @@ TEST_F(schema_operate_dead, without_a_filter_nothing_is_decided) {
   EXPECT_EQ(ids("true"), "1 2 3 4");
 }
 
+TEST_F(schema_operate, a_pause_is_told_on_one_line) {
+  for (const std::string given : {"reason => E'x\\nWATCHDOG=trigger'", "reason => U&'\\009b2J'",
+                                  "reason => E'\\x7f'", "exchange => E'a\\tb'"}) {
+    EXPECT_EQ(session.run("SELECT outbox.pause(" + given + ")").constraint,
+              "pauses_exchange_and_reason_have_no_control_characters")
+        << given;
+  }
+  session.must("SELECT outbox.pause('Bücher', reason => 'é, ÿ and 🐇 are none')");
+  session.must("SELECT outbox.pause(ordering_key => E'a key\\tas it is')");
+}
+
 TEST_F(schema_operate, replay_where_makes_sent_rows_due_and_keeps_the_mark) {
   insert_sent(3, "5 hours", "'x', 'a', 'k', 't'");
   insert_sent(2, "1 hour");

@@ -115,14 +115,24 @@ TEST(admin_routes, a_body_that_a_form_could_send_is_not_read) {
 }
 
 TEST(admin_routes, a_pause_is_of_an_exchange_or_a_key_or_everything) {
-  const auto pause = call_of({.method = "PUT",
-                              .target = "/admin/v1/pause",
-                              .content_type = "application/json",
-                              .body = R"({"exchange": "x", "for": "15m", "reason": "why"})"});
+  const auto pausing = [](std::string_view body) {
+    return http_request{.method = "PUT",
+                        .target = "/admin/v1/pause",
+                        .content_type = "application/json",
+                        .body = body};
+  };
+  const auto pause = call_of(pausing(R"({"exchange": "x", "for": "15m", "reason": "why"})"));
   EXPECT_EQ(pause.what, admin_action::pause);
   EXPECT_EQ(pause.scope.exchange, "x");
   EXPECT_EQ(pause.lasting, 15min);
   EXPECT_EQ(pause.reason, "why");
+  EXPECT_EQ(call_of(pausing(R"({"ordering_key": "a\tb"})")).scope.ordering_key, "a\tb");
+  for (const auto* body : {R"({"reason": "x\nWATCHDOG=trigger"})", R"({"exchange": "\u009b"})"})
+    EXPECT_THAT(refusal_of(pausing(body)).body, HasSubstr("has control characters")) << body;
+  EXPECT_EQ(
+      call_of({.method = "DELETE", .target = "/admin/v1/pause?exchange=a%0Ab"}).scope.exchange,
+      "a\nb")
+      << "whatever is paused can be resumed";
   const auto resume = call_of({.method = "DELETE", .target = "/admin/v1/pause?ordering_key=k"});
   EXPECT_EQ(resume.what, admin_action::resume);
   EXPECT_EQ(resume.scope.ordering_key, "k");
