@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/text.hpp"
+
 namespace outboxd::service {
 namespace {
 
@@ -90,13 +92,22 @@ void log::write(base::severity level, std::string_view event, std::span<const ba
   const auto spd_level = to_spdlog(level);
   if (!out_->should_log(spd_level)) return;
   opts_.on_line(level);
-  std::vector<base::field> bounded(fields.begin(), fields.end());
-  for (auto& f : bounded) {
-    if (f.value.size() > max_value) f.value.resize(max_value);
-  }
+  out_->log(spd_level, spdlog::string_view_t(fitting_line(level, event, fields)));
+}
+
+// Values are shortened until it fits, the longest first: what somebody did must not go unlogged
+// because of the words that came with it. An escaped character has up to six bytes.
+std::string log::fitting_line(base::severity level, std::string_view event,
+                              std::span<const base::field> fields) const {
   const auto now = std::chrono::system_clock::now();
-  out_->log(spd_level, spdlog::string_view_t(
-                           render_line(opts_.format, now, level, event, opts_.instance, bounded)));
+  std::vector<base::field> shortened(fields.begin(), fields.end());
+  for (std::size_t longest = max_value;; longest /= 2) {
+    for (auto& f : shortened) {
+      if (!f.bare) f.value.resize(base::cut(f.value, longest).size());
+    }
+    auto line = render_line(opts_.format, now, level, event, opts_.instance, shortened);
+    if (line.size() < max_line || longest == 0) return line;  // and its newline
+  }
 }
 
 }  // namespace outboxd::service

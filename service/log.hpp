@@ -1,6 +1,7 @@
 // base::logger on stderr through spdlog: text for people, JSON for machines, one line per call.
 // Callable from any thread. Never throws and never blocks: a line that does not fit into the pipe
-// at once is dropped and counted, and the next line that fits says how many were.
+// at once is dropped and counted, and the next line that fits says how many were. A line is never
+// too long for a pipe: its values are shortened.
 #pragma once
 
 #include <chrono>
@@ -36,6 +37,9 @@ class log final : public base::logger {
              std::span<const base::field> fields) override;
 
  private:
+  std::string fitting_line(base::severity level, std::string_view event,
+                           std::span<const base::field> fields) const;
+
   log_options opts_;
   std::unique_ptr<spdlog::logger> out_;
 };

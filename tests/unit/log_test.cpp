@@ -4,9 +4,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <unistd.h>
+#include <boost/json/parse.hpp>
 
 #include <array>
 #include <map>
+#include <vector>
 
 namespace outboxd::service {
 namespace {
@@ -130,6 +132,31 @@ TEST(log, a_very_long_value_is_cut) {
   const auto text = pipe.drain();
   EXPECT_THAT(text, HasSubstr("broker.said"));
   EXPECT_LT(text.size(), 1'500u);
+}
+
+TEST(log, whatever_the_values_are_the_line_fits_and_has_every_field) {
+  const std::string escapes(1'000, '\x01'), wide = std::string(999, 'x') + "é";
+  std::vector<field> many{{"rows", 1'000'000}, {"done", true}};
+  for (int i = 0; i < 60; ++i) many.emplace_back("a_key_of_some_length", escapes);
+  for (const auto& fields :
+       {std::vector<field>{{"action", "pause"}, {"reason", escapes}},
+        std::vector<field>{{"a", wide}, {"b", wide}, {"c", wide}, {"d", wide}}, many}) {
+    const pipe_pair pipe;
+    log out({.format = log_format::json, .instance = "pod-1", .descriptor = pipe.ends[1]});
+    out.write(severity::info, "admin.action", fields);
+    const auto text = pipe.drain();
+    ASSERT_LE(text.size(), 4'096u);
+    ASSERT_THAT(text, testing::EndsWith("}\n"));
+    const auto line = boost::json::parse(text).as_object();
+    EXPECT_EQ(line.at("event"), "admin.action");
+    for (const field& f : fields) EXPECT_TRUE(line.contains(f.key)) << f.key;
+    if (fields[0].key == "action") {
+      EXPECT_EQ(line.at("action"), "pause");
+    }
+    if (fields[0].key == "rows") {
+      EXPECT_EQ(line.at("rows"), 1'000'000);
+    }
+  }
 }
 
 TEST(log, level_and_format_follow_the_settings) {
