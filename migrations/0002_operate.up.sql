@@ -50,7 +50,8 @@ BEGIN
       USING ERRCODE = 'configuration_limit_exceeded';
   END IF;
   INSERT INTO "outbox".pauses AS p (exchange, ordering_key, ends_at, reason)
-  VALUES (pause.exchange, pause.ordering_key, clock_timestamp() + lasting, coalesce(pause.reason, ''))
+  VALUES (pause.exchange, pause.ordering_key, CASE WHEN isfinite(lasting) THEN clock_timestamp() + lasting END,
+          coalesce(pause.reason, ''))
   ON CONFLICT ON CONSTRAINT pauses_one_of_each_scope DO UPDATE
     SET ends_at = EXCLUDED.ends_at, reason = EXCLUDED.reason, paused_by = EXCLUDED.paused_by,
         paused_at = EXCLUDED.paused_at;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -28,12 +29,15 @@ inline const outbox::row_ref pause_mark{};
 
 class pauses {
  public:
+  // Times are told no further away than this: a clock that counts nanoseconds ends after 292 years.
+  static constexpr std::chrono::milliseconds horizon = std::chrono::hours(24 * 36'525);
+
   // The table's word. Answers with what has begun and what is over since the last one.
   std::vector<pause_event> update(const std::vector<outbox::pause_in_force>& told, time_point now) {
     std::vector<pause> next;
     for (const outbox::pause_in_force& p : told) {
-      pause one{.what = p, .since = now - p.age, .ends_at = std::nullopt};
-      if (p.ends_in) one.ends_at = now + *p.ends_in;
+      pause one{.what = p, .since = now - std::min(p.age, horizon), .ends_at = std::nullopt};
+      if (p.ends_in) one.ends_at = now + std::min(*p.ends_in, horizon);
       next.push_back(std::move(one));
     }
     std::vector<pause_event> events;

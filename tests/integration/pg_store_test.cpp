@@ -369,5 +369,23 @@ TEST_F(pg_store_test, stop_answers_everything) {
   EXPECT_TRUE(run_until(context_, 30s, [&] { return !closed; }));
 }
 
+// A clock that counts nanoseconds ends after 292 years, and infinity has no milliseconds.
+TEST_F(pg_store_test, a_pause_whose_end_nobody_will_see_is_told) {
+  db_.run(R"(SELECT "outbox".pause('x', lasting => interval '290000 years'))");
+  db_.run(R"(INSERT INTO "outbox".pauses (ordering_key, ends_at) VALUES ('k', 'infinity'))");
+  if (db_.value("SELECT current_setting('server_version_num')::int >= 170000") == "t")
+    db_.run(R"(SELECT "outbox".pause(lasting => interval 'infinity'))");
+  const auto subject = store();
+  const auto told = answer_of<std::vector<outbox::pause_in_force>>(
+      [&](auto done) { subject->load_pauses(done); });
+  ASSERT_TRUE(told) << told.error().text;
+  ASSERT_GE(told->size(), 2u);
+  ASSERT_TRUE(told->front().ends_in);
+  constexpr auto year = std::chrono::hours(24 * 365);
+  EXPECT_GT(*told->front().ends_in, 99 * year);
+  EXPECT_LT(*told->front().ends_in, 101 * year);
+  for (std::size_t i = 1; i < told->size(); ++i) EXPECT_FALSE((*told)[i].ends_in);
+}
+
 }  // namespace
 }  // namespace outboxd::tests

@@ -197,6 +197,18 @@ TEST_F(core_pause, it_ends_by_itself_when_its_time_is_over) {
   EXPECT_THAT(core_.paused(), IsEmpty());
 }
 
+TEST_F(core_pause, one_of_more_years_than_a_clock_counts_is_obeyed) {
+  lead();
+  outbox::pause_in_force for_ages = all_of(everything);
+  for_ages.ends_in = for_ages.age = std::chrono::hours(24L * 366 * 290'000);
+  hear_of({for_ages});
+  ASSERT_EQ(core_.paused().size(), 1u);
+  EXPECT_LT(core_.paused().front().since, now_);
+  EXPECT_GT(core_.paused().front().ends_at, now_ + std::chrono::hours(24 * 365 * 99));
+  wake();
+  EXPECT_FALSE(asked_to_read());
+}
+
 TEST_F(core_pause, what_is_paused_is_looked_at_while_rows_are_here_and_not_when_there_is_nothing) {
   lead();
   go_idle();
