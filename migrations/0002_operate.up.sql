@@ -44,8 +44,13 @@ BEGIN
     RAISE EXCEPTION 'a pause lasts longer than %', lasting USING ERRCODE = 'invalid_parameter_value';
   END IF;
   DELETE FROM "outbox".pauses AS p WHERE p.ends_at <= clock_timestamp();
-  -- The relay keeps all of them in mind, and looks at them about once a second.
-  IF (SELECT count(*) FROM "outbox".pauses) >= 256 THEN
+  -- The relay keeps all of them in mind, and looks at them about once a second. Everything is always one more.
+  IF num_nonnulls(pause.exchange, pause.ordering_key) > 0
+    AND (SELECT count(*) FROM "outbox".pauses AS p WHERE p.scope <> '') >= 256
+    AND NOT EXISTS (
+      SELECT FROM "outbox".pauses AS p
+      WHERE p.exchange IS NOT DISTINCT FROM pause.exchange AND p.ordering_key IS NOT DISTINCT FROM pause.ordering_key)
+  THEN
     RAISE EXCEPTION '256 pauses are in force: pause an exchange, or everything'
       USING ERRCODE = 'configuration_limit_exceeded';
   END IF;

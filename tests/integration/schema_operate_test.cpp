@@ -12,6 +12,7 @@ using namespace outboxd::tests;
 namespace {
 
 constexpr const char* invalid_parameter_value = "22023";
+constexpr const char* configuration_limit_exceeded = "53400";
 
 struct schema_operate : testing::Test {
   migrated_database database;
@@ -123,6 +124,20 @@ TEST_F(schema_operate, a_pause_is_told_on_one_line) {
   }
   session.must("SELECT outbox.pause('Bücher', reason => 'é, ÿ and 🐇 are none')");
   session.must("SELECT outbox.pause(ordering_key => E'a key\\tas it is')");
+}
+
+TEST_F(schema_operate, with_all_pauses_in_force_everything_can_be_paused_and_each_be_changed) {
+  session.must(
+      "SELECT count(outbox.pause(ordering_key => n::text)) FROM generate_series(1, 256) AS n");
+  EXPECT_EQ(session.run("SELECT outbox.pause('x')").sqlstate, configuration_limit_exceeded);
+  session.must("SELECT outbox.pause(ordering_key => '7', reason => 'changed')");
+  session.must("SELECT outbox.pause()");
+  session.must("SELECT outbox.pause(reason => 'changed')");
+  session.must("SELECT outbox.pause(ordering_key => '8', reason => 'changed')");
+  EXPECT_EQ(session.run("SELECT outbox.pause('')").sqlstate, configuration_limit_exceeded);
+  EXPECT_EQ(owner.must("SELECT count(*) FROM outbox.pauses WHERE reason = 'changed'"), "3");
+  session.must("SELECT outbox.resume(ordering_key => '9')");
+  session.must("SELECT outbox.pause('')");
 }
 
 TEST_F(schema_operate, replay_where_makes_sent_rows_due_and_keeps_the_mark) {
