@@ -236,6 +236,7 @@ std::optional<confirms::time_point> lane::oldest() const {
 }
 
 void lane::watch_confirms() {
+  if (stopping_) return;  // what check_confirms() tells the owner may end in stop()
   const auto since = oldest();
   const auto age = since ? std::chrono::duration_cast<milliseconds>(now() - *since) : 0ms;
   confirm_timer_.expires_after(std::max(options_.confirm_timeout - age, shortest_check));
@@ -246,6 +247,7 @@ void lane::watch_confirms() {
 }
 
 void lane::check_confirms() {
+  if (stopping_) return;  // its handler was queued already when stop() cancelled the timer
   const auto since = oldest();
   if (since && now() - *since >= options_.confirm_timeout) {
     log_.warn("amqp.confirm_timeout",

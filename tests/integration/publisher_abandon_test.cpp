@@ -1,8 +1,15 @@
-// What an ex-leader does to its connections, against a broker on a loopback socket.
+// What an ex-leader does to its connections, against a broker on a loopback socket; and what is
+// left of a lane that was stopped.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 #include <atomic>
+#include <memory>
+#include <thread>
+
+#include "relay/amqp/lane.hpp"
 
 #include "tests/integration/publisher_driver.hpp"
 #include "tests/support/scripted_broker.hpp"
@@ -61,6 +68,34 @@ TEST(an_abandoned_publisher, can_be_stopped_and_abandoned_again) {
   ASSERT_TRUE(p.stop());
   p.it().abandon("it has ended");
   EXPECT_EQ(broker.connections(), 1);
+}
+
+class deaf final : public relay::publisher_events {
+  void lane_opened(relay::lane_id) override {}
+  void lane_closed(relay::lane_id, relay::doubt, int, const std::string&) override {}
+  void lane_blocked(relay::lane_id, bool, const std::string&) override {}
+  void outcomes(relay::lane_id, std::span<const relay::outcome>) override {}
+};
+
+// What is queued already is not cancelled any more.
+TEST(a_stopped_lane, leaves_nothing_to_do_although_its_timer_has_just_gone_off) {
+  boost::asio::io_context io;
+  recording_log log;
+  deaf events;
+  relay::amqp::lane_options o;
+  o.confirm_timeout = 0ms;
+  o.link.nodes = [] { return base::failure{base::failure_kind::bad_input, "there is none"}; };
+  o.link.reconnect = {1h, 1h};
+  o.link.connection.random = [] { return 0.5; };
+  const auto lane = std::make_shared<relay::amqp::lane>(0, io.get_executor(), o, log);
+
+  boost::asio::steady_timer before(io, 0ms);
+  before.async_wait([&](boost::system::error_code) { lane->stop(1s, [] {}); });
+  lane->start(events);
+  // Both have gone off when the first of them is heard.
+  std::this_thread::sleep_until(before.expiry() + 100ms);
+  io.run_for(20s);
+  EXPECT_TRUE(io.stopped()) << "run() would not return";
 }
 
 }  // namespace
