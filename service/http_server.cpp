@@ -42,7 +42,8 @@ struct connection {
   }
   beast::tcp_stream stream;
   std::string remote;
-  bool replying = false;
+  bool replying = false;    // from the handler's turn to the last byte
+  bool writing = false;     // only while bytes are written
   std::uint64_t since = 0;  // the turn in which it was accepted, or had its last reply
 };
 
@@ -105,7 +106,8 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
         limits_(limits),
         log_(log),
         acceptor_(executor_),
-        pause_(executor_) {}
+        pause_(executor_),
+        farewell_(executor_) {}
 
   base::result<void> start(const listen_address& where) {
     const tcp::endpoint at(asio::ip::make_address(where.host), where.port);
@@ -133,12 +135,12 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
       beast::error_code ignored;  // closing what is closed already is fine
       acceptor_.close(ignored);
       pause_.cancel();
-      for (auto* c : connections_) {
-        if (c->replying)
-          c->stream.expires_after(limits_.farewell);
-        else
-          c->stream.cancel();
-      }
+      for (auto* c : connections_)
+        if (!c->replying) c->stream.cancel();
+      farewell_.expires_after(limits_.farewell);
+      farewell_.async_wait([self = shared_from_this()](beast::error_code cancelled) {
+        if (!cancelled) self->cut_off();
+      });
     }
     notify_if_stopped();
   }
@@ -173,6 +175,13 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
         connections_, {}, [](const connection* c) { return std::pair(c->replying, c->since); });
     (*goes)->stream.close();  // which ends its coroutine
     connections_.erase(goes);
+  }
+
+  // A stream's own limit is that of its next operation, not of the one that waits for a client that
+  // does not read.
+  void cut_off() {
+    for (auto* c : connections_)
+      if (c->writing) c->stream.close();
   }
 
   asio::awaitable<void> serve(tcp::socket socket) {
@@ -233,10 +242,10 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
 
   asio::awaitable<bool> reply(connection& c, http::response<http::string_body> message) {
     http::response_serializer<http::string_body> serializer(message);
-    c.replying = true;
+    c.replying = c.writing = true;
     c.stream.expires_after(stopping_ ? limits_.farewell : limits_.reply);
     auto [error, size] = co_await http::async_write(c.stream, serializer, as_result);
-    c.replying = false;
+    c.replying = c.writing = false;
     if (stopping_ || error) co_return false;
     co_return message.keep_alive();
   }
@@ -264,6 +273,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
 
   void notify_if_stopped() {
     if (!stopping_ || running_ > 0) return;
+    farewell_.cancel();
     for (auto& done : std::exchange(when_stopped_, {})) asio::post(executor_, std::move(done));
   }
 
@@ -273,6 +283,7 @@ class http_server::impl : public std::enable_shared_from_this<impl> {
   base::logger& log_;
   tcp::acceptor acceptor_;
   asio::steady_timer pause_;
+  asio::steady_timer farewell_;
   std::unordered_set<connection*> connections_;
   std::uint64_t turn_ = 0;
   std::vector<std::function<void()>> when_stopped_;

@@ -217,6 +217,17 @@ TEST(http_server, stop_closes_idle_connections_and_the_listener) {
   server.stop();
 }
 
+TEST(http_server, stop_does_not_wait_for_a_client_that_never_reads) {
+  running_server server({.reply = std::chrono::hours(1), .farewell = std::chrono::milliseconds(50)},
+                        64u << 20);
+  client slow(server);
+  slow.send("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n");
+  EXPECT_THAT(slow.read_some(), StartsWith("HTTP/1.1 200 OK")) << "the reply is under way";
+  auto stopped = std::async(std::launch::async, [&] { server.stop(); });
+  EXPECT_EQ(stopped.wait_for(std::chrono::seconds(20)), std::future_status::ready);
+  slow.socket().close();
+}
+
 // Answers with what it was sent.
 constexpr http_limits with_bodies{.body_bytes = 64};
 void echo(const http_request& asked, const http_respond& respond) {
