@@ -45,6 +45,14 @@ std::string undecorated(std::string_view text) {
   return out;
 }
 
+void expect_utf8(const std::string& server_encoding) {
+  if (server_encoding == "UTF8") return;
+  throw wrong_encoding("the database's encoding is " + server_encoding +
+                       ", and has to be UTF8, or a text that cannot be converted would stop "
+                       "everything: make a database with ENCODING 'UTF8' TEMPLATE template0, and "
+                       "move what is in this one there (pg_dump, pg_restore)");
+}
+
 caught_failure describe_current_exception() {
   try {
     throw;

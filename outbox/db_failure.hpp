@@ -26,6 +26,14 @@ struct pooler_in_between : unusable_server {
   using unusable_server::unusable_server;
 };
 
+struct wrong_encoding : unusable_server {
+  using unusable_server::unusable_server;
+};
+
+// Throws wrong_encoding. Elsewhere a text need not be one that can be sent as UTF-8, and the first
+// that is none would make every statement that reads it fail, for ever (22021, 22P05).
+void expect_utf8(const std::string& server_encoding);
+
 struct caught_failure {
   base::failure failure;
   bool session_lost = false;

@@ -64,6 +64,12 @@ class migration_session {
     return history(tx);
   }
 
+  // Of the database; throws.
+  void check_encoding() {
+    pqxx::work tx(connection_);
+    expect_utf8(tx.exec("SELECT pg_catalog.current_setting('server_encoding')")[0][0].c_str());
+  }
+
   // False when nothing was left to apply; `applied` and `version` tell what was.
   bool apply_next(migrate_report& report) {
     pqxx::work tx(connection_);
@@ -178,6 +184,7 @@ base::result<T> guarded(const migrate_options& options, Work work) {
 base::result<migrate_report> up(const migrate_options& options, migration_files files) {
   return guarded<migrate_report>(options, [&] {
     migration_session session(options, files);
+    session.check_encoding();
     migrate_report report;
     while (with_retries([&] { return session.apply_next(report); })) {
     }

@@ -109,10 +109,13 @@ std::vector<check_line> check_database(const check_options& options) {
     session db = connect(options);
     lines.push_back({"database", check_state::ok, "PostgreSQL " + db.server_version()});
     lines.push_back({"pooler", check_state::ok, "none in between"});
+    lines.push_back({"encoding", check_state::ok, "UTF8"});
     part(lines, "schema", [&] { check_schema(db, options, lines); });
     check_server(db, options, lines);
   } catch (const pooler_in_between& pooler) {
     lines.push_back({"pooler", check_state::fail, pooler.what()});
+  } catch (const wrong_encoding& encoding) {
+    lines.push_back({"encoding", check_state::fail, encoding.what()});
   } catch (...) {
     auto why = describe_current_exception().failure;
     lines.push_back({"database", check_state::fail, why.text, why.kind});

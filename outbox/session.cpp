@@ -87,20 +87,23 @@ session::session(const std::string& conninfo, const session_settings& settings,
   socket_ = std::make_shared<session_socket>(connection_.sock());
   if (connected) connected(socket_);
   const awaited_answer waiting(*socket_);
-  expect_direct();
+  expect_usable();
   apply(connection_, settings);
 }
 
 // A pooler tells its clients process ids of its own invention. Behind it the next transaction may
 // run in another backend: without our locks, our settings (which would stay there, for somebody
 // else) and our prepared statements. Hence before anything is set or prepared.
-void session::expect_direct() {
+void session::expect_usable() {
   pqxx::nontransaction tx(connection_);
-  if (tx.exec("SELECT pg_catalog.pg_backend_pid()")[0][0].as<int>() == connection_.backendpid())
-    return;
-  throw pooler_in_between(
-      "there is a connection pooler (such as PgBouncer) in between: let OUTBOX_DATABASE_URL name "
-      "the PostgreSQL server itself; services that write may use the pooler");
+  const auto server = tx.exec(
+      "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_encoding')")[0];
+  if (server[0].as<int>() != connection_.backendpid()) {
+    throw pooler_in_between(
+        "there is a connection pooler (such as PgBouncer) in between: let OUTBOX_DATABASE_URL name "
+        "the PostgreSQL server itself; services that write may use the pooler");
+  }
+  expect_utf8(server[1].c_str());
 }
 
 session::~session() {

@@ -95,7 +95,7 @@ class session {
   const std::shared_ptr<session_socket>& socket() const { return socket_; }
 
  private:
-  void expect_direct();
+  void expect_usable();
   void expect_open() const;
 
   pqxx::connection connection_;

@@ -271,6 +271,13 @@ TEST_F(leadership_test, says_what_to_run_while_the_schema_is_too_old) {
   EXPECT_TRUE(a.wait_for(lead_state::leading)) << a.detail;
 }
 
+TEST_F(leadership_test, does_not_lead_where_a_text_may_be_something_else_than_utf8) {
+  instance a(context_, db_, "a", shared_postgres().create_database(in_sql_ascii));
+  a.start();
+  ASSERT_TRUE(a.wait_for(lead_state::not_ready));
+  EXPECT_THAT(a.detail, HasSubstr("encoding is SQL_ASCII"));
+}
+
 TEST_F(leadership_test, says_which_grants_are_missing) {
   db_.run("CREATE ROLE newcomer LOGIN PASSWORD 'secret'");
   instance a(context_, db_, "a", db_.url() + "?user=newcomer&password=secret");

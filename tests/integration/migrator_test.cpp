@@ -49,6 +49,16 @@ TEST(migrator, applies_everything_once) {
   EXPECT_EQ(second.grants_to_run, "");
 }
 
+TEST(migrator, refuses_a_database_whose_texts_may_not_be_utf8) {
+  migrate_options options;
+  options.url = shared_postgres().create_database(in_sql_ascii);
+  const auto refused = outbox::up(options);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, base::failure_kind::not_ready);
+  EXPECT_THAT(refused.error().text, HasSubstr("pg_dump"));
+  EXPECT_EQ(sql_session(options.url).must("SELECT to_regnamespace('outbox') IS NULL"), "t");
+}
+
 TEST(migrator, records_what_it_applied) {
   const auto options = fresh();
   outbox::up(options).value();

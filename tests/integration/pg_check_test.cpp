@@ -38,8 +38,8 @@ TEST(check_database, is_content_with_a_migrated_database) {
   EXPECT_THAT(line(lines, "clock").detail, HasSubstr(" this host"));
   EXPECT_THAT(line(lines, "horizon").detail, HasSubstr("no transaction is older"));
   for (const std::string name :
-       {"pooler", "grant USAGE on the schema", "grant DELETE on messages", "grant UPDATE on lead",
-        "grant EXECUTE on replay_where", "schema", "autovacuum"}) {
+       {"pooler", "encoding", "grant USAGE on the schema", "grant DELETE on messages",
+        "grant UPDATE on lead", "grant EXECUTE on replay_where", "schema", "autovacuum"}) {
     line(lines, name);
   }
 }
@@ -102,6 +102,16 @@ TEST(check_database, names_a_pooler) {
   EXPECT_EQ(lines[0].state, check_state::fail);
   EXPECT_EQ(lines[0].kind, base::failure_kind::not_ready);
   EXPECT_THAT(lines[0].detail, HasSubstr("name the PostgreSQL server itself"));
+}
+
+// What every sort of text may be in cannot be told as UTF-8.
+TEST(check_database, refuses_another_encoding_than_utf8) {
+  const auto lines = check(shared_postgres().create_database(in_sql_ascii));
+  const auto encoding = line(lines, "encoding");
+  EXPECT_EQ(encoding.state, check_state::fail);
+  EXPECT_EQ(encoding.kind, base::failure_kind::not_ready);
+  EXPECT_THAT(encoding.detail,
+              testing::AllOf(HasSubstr("SQL_ASCII"), HasSubstr("ENCODING 'UTF8'")));
 }
 
 TEST(check_database, warns_where_autovacuum_is_off) {

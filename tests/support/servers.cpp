@@ -45,10 +45,10 @@ std::string postgres_server::uri(const std::string& database) const {
   return base_ + database;
 }
 
-std::string postgres_server::create_database() {
+std::string postgres_server::create_database(const std::string& how) {
   const std::string name = "test_" + std::to_string(++databases_);
   pqxx::connection connection(uri("postgres"));
-  pqxx::nontransaction(connection).exec("CREATE DATABASE " + name);
+  pqxx::nontransaction(connection).exec("CREATE DATABASE " + name + " " + how);
   return uri(name);
 }
 

@@ -11,6 +11,10 @@ namespace outboxd::tests {
 
 enum class stop_mode { fast, immediate };
 
+// Any bytes are a text there.
+inline constexpr const char* in_sql_ascii =
+    "ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+
 class postgres_server {
  public:
   postgres_server();
@@ -19,8 +23,8 @@ class postgres_server {
 
   // libpq URI of the superuser for that database.
   std::string uri(const std::string& database) const;
-  // A fresh, empty database; returns uri() of it.
-  std::string create_database();
+  // A fresh, empty database; returns uri() of it. how: options of CREATE DATABASE.
+  std::string create_database(const std::string& how = {});
 
   void stop(stop_mode mode = stop_mode::fast);
   void kill();   // SIGKILL to every process of the server at once
