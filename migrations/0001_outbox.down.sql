@@ -10,6 +10,7 @@ DROP FUNCTION
                    timestamptz, uuid, boolean),
   "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
                    timestamptz, uuid, boolean),
+  "outbox".lock_keys(text[]),
   "outbox".lock_key(text);
 DROP TABLE "outbox".lead;
 DROP TABLE "outbox".messages;

@@ -321,7 +321,28 @@ END
 $$;
 COMMENT ON FUNCTION "outbox".lock_key(text) IS
   'Waits for other transactions that locked this key (or another of its bucket, one of 1,024) and keeps them '
-  'waiting until the end of this one. Transactions that lock several keys should do so in one order';
+  'waiting until the end of this one. Who locks several keys does so with lock_keys: the order of keys is not that of '
+  'their buckets, and two transactions could wait for each other';
+
+-- In the order of the buckets, one after the other: the order in which a plan would call a function is nobody's promise.
+CREATE FUNCTION "outbox".lock_keys(ordering_keys text[]) RETURNS void
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  bucket integer;
+BEGIN
+  IF ordering_keys IS NULL OR array_position(ordering_keys, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'ordering keys are needed to serialize their writers, and none of them null'
+      USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  FOR bucket IN SELECT DISTINCT 1024 + (hashtext(k.key) & 1023) FROM unnest(ordering_keys) AS k (key) ORDER BY 1 LOOP
+    PERFORM pg_advisory_xact_lock('"outbox".messages'::regclass::oid::int4, bucket);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION "outbox".lock_keys(text[]) IS
+  'As lock_key for several keys: transactions that call it once, with all their keys and before they publish, never '
+  'wait for each other in a circle';
 
 CREATE FUNCTION "outbox".publish(
   exchange text, routing_key text, payload text,
@@ -456,6 +477,7 @@ REVOKE ALL ON FUNCTION
   "outbox".admit(),
   "outbox".refuse(),
   "outbox".lock_key(text),
+  "outbox".lock_keys(text[]),
   "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
                    timestamptz, uuid, boolean),
   "outbox".publish(text, text, bytea, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,

@@ -20,6 +20,7 @@ GRANT EXECUTE ON FUNCTION
   "outbox".header_names_fit(jsonb),
   "outbox".header_fault(jsonb),
   "outbox".lock_key(text),
+  "outbox".lock_keys(text[]),
   "outbox".publish(text, text, text, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
                    timestamptz, uuid, boolean),
   "outbox".publish(text, text, bytea, text, jsonb, text, text, text, text, text, text, integer, bigint, boolean,
