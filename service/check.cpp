@@ -113,8 +113,9 @@ std::string render_checks(const std::vector<check_line>& lines, output_format fo
   if (format == output_format::json) {
     boost::json::array all;
     for (const auto& line : lines) {
-      all.push_back(boost::json::object{
-          {"check", line.what}, {"state", to_string(line.state)}, {"text", base::as_text(line.text)}});
+      all.push_back(boost::json::object{{"check", line.what},
+                                        {"state", to_string(line.state)},
+                                        {"text", base::as_text(line.text)}});
     }
     return boost::json::serialize(all) + "\n";
   }

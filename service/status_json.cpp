@@ -83,8 +83,8 @@ bool is_shown(const std::string& sample, double value, bool counted) {
 json::array as_json(const std::vector<readiness_check>& checks) {
   json::array all;
   for (const auto& check : checks) {
-    all.push_back(
-        json::object{{"name", check.name}, {"ok", check.ok}, {"detail", base::as_text(check.detail)}});
+    all.push_back(json::object{
+        {"name", check.name}, {"ok", check.ok}, {"detail", base::as_text(check.detail)}});
   }
   return all;
 }
