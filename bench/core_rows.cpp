@@ -159,7 +159,7 @@ class core_world {
       poll();
     }
     if (auto answer = answer_aside()) core_.read_answered(std::move(*answer), now_);
-    if (const auto count = settle_aside()) core_.settled(*count, now_);
+    if (const auto count = settle_aside()) core_.settled(outbox::settle_answer{*count, {}}, now_);
   }
 
   void poll() {
@@ -261,12 +261,14 @@ class driver_world final : public outbox::store,
   void load_pauses(handler<std::vector<outbox::pause_in_force>> done) override {
     nothing(std::move(done));
   }
-  void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override {
+  void settle(std::vector<outbox::row_ref> rows, handler<outbox::settle_answer> done) override {
     supply_.settled(rows);
-    asio::post(context_, [n = rows.size(), done = std::move(done)] { done(n); });
+    asio::post(context_, [n = rows.size(), done = std::move(done)] {
+      done(outbox::settle_answer{n, {}});
+    });
   }
   void decide(std::int64_t, std::vector<outbox::decision>,
-              handler<std::vector<outbox::row_ref>>) override {
+              handler<outbox::decide_answer>) override {
     throw std::logic_error("no row fails");
   }
   void measure(std::vector<outbox::id_range>, handler<outbox::backlog> done) override {

@@ -242,6 +242,12 @@ std::map<std::string, std::int64_t> decode_reasons(std::string_view text) {
   return all;
 }
 
+std::vector<std::int64_t> decode_ids(const pqxx::result& rows) {
+  std::vector<std::int64_t> ids;
+  for (const auto& r : rows) ids.push_back(number<std::int64_t>(r[0]));
+  return ids;
+}
+
 backlog decode_backlog(const pqxx::result& rows) {
   const auto r = rows[0];
   backlog b;

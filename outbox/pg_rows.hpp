@@ -15,6 +15,7 @@ std::vector<loaded_body> decode_bodies(const pqxx::result& rows);
 std::vector<failed_row> decode_failed(const pqxx::result& rows);
 std::vector<pause_in_force> decode_pauses(const pqxx::result& rows);
 std::vector<row_ref> decode_refs(const pqxx::result& rows);
+std::vector<std::int64_t> decode_ids(const pqxx::result& rows);
 backlog decode_backlog(const pqxx::result& rows);
 
 struct purge_page {

@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "outbox/pg_sql_lead.hpp"
+#include "outbox/pg_sql_locked.hpp"
 #include "outbox/pg_sql_measure.hpp"
 #include "outbox/pg_sql_pauses.hpp"
 #include "outbox/pg_sql_read_new.hpp"
@@ -277,6 +278,7 @@ store_statements::store_statements(const std::string& schema)
       load_failed(make("load_failed", load_failed_sql, schema)),
       can_pause(make("can_pause", can_pause_sql, schema)),
       load_pauses(make("load_pauses", load_pauses_sql, schema)),
+      locked(make("locked", locked_sql, schema)),
       mark_sent(make("mark_sent", mark_sent_sql, schema)),
       delete_sent(make("delete_sent", delete_sent_sql, schema)),
       decide(make("decide", decide_sql, schema)),

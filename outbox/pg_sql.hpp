@@ -23,6 +23,7 @@ struct store_statements {
   statement load_failed;
   statement can_pause;  // is there a table of pauses?
   statement load_pauses;
+  statement locked;  // which rows somebody else holds
   statement mark_sent;
   statement delete_sent;
   statement decide;

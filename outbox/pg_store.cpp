@@ -7,6 +7,7 @@
 
 #include "outbox/lane.hpp"
 #include "outbox/pg_binary.hpp"
+#include "outbox/pg_locks.hpp"
 #include "outbox/pg_rows.hpp"
 #include "outbox/pg_sql.hpp"
 #include "outbox/pg_text.hpp"
@@ -146,12 +147,29 @@ void load_larger_bodies(session& db, const statement& sql, const read_request& r
   }
 }
 
+bool contains(const std::vector<row_ref>& rows, const row_ref& ref) {
+  return std::ranges::binary_search(rows, ref);
+}
+
+settle_answer run_settle(session& db, const store_statements& sql, const statement& write,
+                         locked_rows& locks, const std::vector<row_ref>& rows) {
+  settle_answer answer;
+  answer.locked = locks.write_others(db, sql.locked, rows, [&](const std::vector<row_ref>& locked) {
+    std::vector<row_ref> free = rows;
+    std::erase_if(free, [&](const row_ref& ref) { return contains(locked, ref); });
+    answer.changed = db.run(write, ids_of(free), message_ids_of(free)).affected_rows();
+  });
+  return answer;
+}
+
 std::vector<row_ref> run_decide(session& db, const statement& sql, std::int64_t epoch,
-                                const std::vector<decision>& decisions) {
+                                const std::vector<decision>& decisions,
+                                const std::vector<row_ref>& without) {
   std::vector<row_ref> refs;
   std::vector<std::int64_t> attempts, retry_in;
   std::vector<std::string> status, errors;
   for (const auto& d : decisions) {
+    if (contains(without, d.ref)) continue;
     refs.push_back(d.ref);
     attempts.push_back(d.attempts);
     status.emplace_back(to_string(d.what));
@@ -171,7 +189,7 @@ class pg_store::impl {
         keep_dead_keys_(options.keep_dead_keys),
         sql_(std::make_shared<const store_statements>(options.schema)),
         reading_(executor, reading_lane(options)),
-        writing_(executor, lane_for(options, "pg-write")) {}
+        writing_(executor, lane_for(options, "pg-write", "1s")) {}
 
   const bool delete_on_ack_;
   const bool keep_dead_keys_;
@@ -180,6 +198,8 @@ class pg_store::impl {
   const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
   // Likewise, of the reading jobs.
   const std::shared_ptr<writers_watch> writers_ = std::make_shared<writers_watch>();
+  // Of the writing ones.
+  const std::shared_ptr<locked_rows> locks_ = std::make_shared<locked_rows>();
   lane reading_;
   lane writing_;
 
@@ -187,12 +207,13 @@ class pg_store::impl {
   // A read that has drawn a transaction id, and tidied up a page on its way, would wait for the
   // disk; there is nothing in it that could be lost.
   static lane_options reading_lane(const pg_options& options) {
-    lane_options lane = lane_for(options, "pg-read");
+    lane_options lane = lane_for(options, "pg-read", "5s");
     lane.settings.emplace_back("synchronous_commit", "off");
     return lane;
   }
 
-  static lane_options lane_for(const pg_options& options, std::string name) {
+  static lane_options lane_for(const pg_options& options, std::string name,
+                               std::string lock_timeout) {
     lane_options lane;
     lane.name = std::move(name);
     lane.url = options.url;
@@ -203,7 +224,8 @@ class pg_store::impl {
     lane.settings.emplace_back("statement_timeout", "30s");
     lane.limits.statement = options.answer_within;
     // ALTER TABLE, VACUUM FULL: give way and try again instead of standing in the queue of locks.
-    lane.settings.emplace_back("lock_timeout", "5s");
+    // What writes has rows that go on beside one that is locked.
+    lane.settings.emplace_back("lock_timeout", std::move(lock_timeout));
     lane.jitter = options.jitter;
     lane.on_query = options.on_query;
     lane.on_reconnect = options.on_reconnect;
@@ -277,26 +299,33 @@ void pg_store::load_pauses(handler<std::vector<pause_in_force>> done) {
       std::move(done));
 }
 
-void pg_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
+void pg_store::settle(std::vector<row_ref> rows, handler<settle_answer> done) {
   std::sort(rows.begin(), rows.end());
-  impl_->writing_.submit<std::size_t>(
+  impl_->writing_.submit<settle_answer>(
       "settle",
-      [sql = impl_->sql_, remove = impl_->delete_on_ack_, rows = std::move(rows)](session& db) {
-        const auto& statement = remove ? sql->delete_sent : sql->mark_sent;
-        const auto changed = db.run(statement, ids_of(rows), message_ids_of(rows));
-        return static_cast<std::size_t>(changed.affected_rows());
+      [sql = impl_->sql_, locks = impl_->locks_, remove = impl_->delete_on_ack_,
+       rows = std::move(rows)](session& db) {
+        return run_settle(db, *sql, remove ? sql->delete_sent : sql->mark_sent, *locks, rows);
       },
       std::move(done));
 }
 
 void pg_store::decide(std::int64_t epoch, std::vector<decision> decisions,
-                      handler<std::vector<row_ref>> done) {
+                      handler<decide_answer> done) {
   std::sort(decisions.begin(), decisions.end(),
             [](const decision& a, const decision& b) { return a.ref < b.ref; });
-  impl_->writing_.submit<std::vector<row_ref>>(
+  impl_->writing_.submit<decide_answer>(
       "decide",
-      [sql = impl_->sql_, epoch, decisions = std::move(decisions)](session& db) {
-        return run_decide(db, sql->decide, epoch, decisions);
+      [sql = impl_->sql_, locks = impl_->locks_, epoch,
+       decisions = std::move(decisions)](session& db) {
+        std::vector<row_ref> rows;
+        for (const auto& d : decisions) rows.push_back(d.ref);
+        decide_answer answer;
+        answer.locked =
+            locks->write_others(db, sql->locked, rows, [&](const std::vector<row_ref>& locked) {
+              answer.changed = run_decide(db, sql->decide, epoch, decisions, locked);
+            });
+        return answer;
       },
       std::move(done));
 }

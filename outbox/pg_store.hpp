@@ -43,9 +43,9 @@ class pg_store final : public store {
   void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                    handler<std::vector<failed_row>> done) override;
   void load_pauses(handler<std::vector<pause_in_force>> done) override;
-  void settle(std::vector<row_ref> rows, handler<std::size_t> done) override;
+  void settle(std::vector<row_ref> rows, handler<settle_answer> done) override;
   void decide(std::int64_t epoch, std::vector<decision> decisions,
-              handler<std::vector<row_ref>> done) override;
+              handler<decide_answer> done) override;
   void measure(std::vector<id_range> where, handler<backlog> done) override;
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
              std::size_t limit, handler<std::size_t> done) override;

@@ -133,6 +133,17 @@ struct failed_row {
 
 inline constexpr std::int64_t dead_rows_asked = 1'000;
 
+// What a write came to. locked: nothing is known to have become of these, because somebody else's
+// transaction holds them; to be asked for again.
+struct settle_answer {
+  std::size_t changed = 0;
+  std::vector<row_ref> locked;
+};
+struct decide_answer {
+  std::vector<row_ref> changed;  // now, or by the same decision before
+  std::vector<row_ref> locked;
+};
+
 struct backlog {
   std::int64_t pending = 0;   // exact up to 100,000, an estimate from the id range above
   std::int64_t deferred = 0;  // bounded the same way
@@ -165,14 +176,14 @@ class store {
 
   // A fact, written whoever leads: these rows were acknowledged and not returned. Marks them sent,
   // or deletes them if the store was made to. Rows that are gone or belong to another message_id
-  // are left alone. Answers with the number of rows changed.
-  virtual void settle(std::vector<row_ref> rows, handler<std::size_t> done) = 0;
+  // are left alone. A row that is locked keeps no other from being written.
+  virtual void settle(std::vector<row_ref> rows, handler<settle_answer> done) = 0;
 
   // Decisions take effect only while `epoch` is the current one, and only on rows that are still
-  // pending or deferred, with as many attempts as the decision says. Answers with the rows that
-  // were changed, and those that the same decision had changed before.
+  // pending or deferred, with as many attempts as the decision says. A row that is locked keeps no
+  // other from being written.
   virtual void decide(std::int64_t epoch, std::vector<decision> decisions,
-                      handler<std::vector<row_ref>> done) = 0;
+                      handler<decide_answer> done) = 0;
 
   // For the gauges. Pending rows are looked for in these ranges only (ascending, disjoint): while
   // an old snapshot is held the index keeps what was sent, and to walk over all of that would take

@@ -55,11 +55,14 @@ void core::lead_lost() {
   wake_.reset();
   wake_lock_todo_.reset();
   read_all_ = false;
+  ask_locked_again();
   for (row* r : undecided_) {  // another leader will decide
+    locked_.erase(r->msg.ref);
     if (r->msg.ordering_key && !r->unordered) keys_.finish(*r);
     r->state = row_state::queued;
   }
   undecided_.clear();
+  for (const auto& [ref, waiting] : enlisting_) locked_.erase(ref);
   enlisting_.clear();
   drop_unpublished();
   destinations_.reset();
@@ -73,7 +76,7 @@ void core::drain() {
 
 bool core::drained() const {
   return draining_ && window_.in_flight() == 0 && acked_.empty() && settling_.empty() &&
-         undecided_.empty() && !decide_out_;
+         undecided_.empty() && !decide_out_ && !locked_until_;
 }
 
 void core::drop_unpublished() {
@@ -294,6 +297,7 @@ void core::poll_publish(time_point now, std::vector<action>& todo) {
 
 void core::poll(time_point now, std::vector<action>& todo) {
   if (store_retry_at_ && *store_retry_at_ <= now) store_retry_at_.reset();
+  if (locked_until_ && *locked_until_ <= now) ask_locked_again();
   poll_holds(now, todo);
   poll_renewals(now, todo);
   poll_publish(now, todo);
@@ -323,6 +327,7 @@ std::optional<time_point> core::next_poll() const {
     if (waiting) next = next ? std::max(*next, *store_retry_at_) : *store_retry_at_;
   }
   if (!acked_.empty() && settling_.empty() && !store_retry_at_) sooner(settle_at_);
+  sooner(locked_until_);
   if (leading() && !draining_ && !pauses_.everything()) sooner(destinations_.next_probe());
   sooner(next_look_at_pauses());
   sooner(renewals_.next());

@@ -98,10 +98,9 @@ class core {
   void bodies_loaded(base::result<std::vector<outbox::loaded_body>> bodies, time_point now);
   void failed_loaded(const base::result<std::vector<outbox::failed_row>>& failed, time_point now);
   void pauses_loaded(const base::result<std::vector<outbox::pause_in_force>>& told, time_point now);
-  void settled(const base::result<std::size_t>& count, time_point now);
+  void settled(const base::result<outbox::settle_answer>& answer, time_point now);
   // Answers with the rows that are dead now.
-  std::vector<died> decided(const base::result<std::vector<outbox::row_ref>>& changed,
-                            time_point now);
+  std::vector<died> decided(const base::result<outbox::decide_answer>& answer, time_point now);
 
   void lane_opened(lane_id lane) {
     window_.lane_opened(lane);
@@ -146,6 +145,8 @@ class core {
   std::optional<std::chrono::microseconds> oldest_age(time_point now) const;
   // How long the oldest publish without an outcome has been out.
   std::optional<std::chrono::microseconds> oldest_unconfirmed_age(time_point now) const;
+  // Rows whose marks or decisions cannot be written, because somebody else holds them.
+  std::size_t locked_rows() const { return locked_.size(); }
   bool needs_quarantine() const { return quarantine_wanted_; }
 
  private:
@@ -209,7 +210,9 @@ class core {
   void let_go_of_others();
   void written(row& r);
   void decision_made(row& r, bool done, bool outdated, time_point now, std::vector<died>& dead);
-  void enlisted(bool in_doubt, const refs& done, time_point now);
+  void enlisted(bool in_doubt, const refs& done, const refs& locked, time_point now);
+  bool is_locked(const refs& locked, const outbox::row_ref& ref);
+  void ask_locked_again();
   // Going out.
   bool reads_when_due() const;
   bool wants_read(time_point now) const;
@@ -285,8 +288,14 @@ class core {
     std::optional<std::string> key;
     int attempts = 0;
     bool asked = false;
+    bool locked = false;
   };
   std::unordered_map<outbox::row_ref, waiting_due, outbox::row_ref_hash> enlisting_;
+  // Held by others, to be asked for again at that time.
+  std::vector<row*> locked_marks_, locked_decisions_;
+  std::size_t locked_enlisting_ = 0;
+  refs locked_;  // by the last answer about each
+  std::optional<time_point> locked_until_;
   bool decide_out_ = false;
   std::int64_t decide_epoch_ = 0;
   bool decide_next_ = false;  // settles and decisions take turns

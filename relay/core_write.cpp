@@ -22,6 +22,9 @@ constexpr std::size_t enough_marks = 512;
 
 constexpr base::backoff store_backoff{100ms, 5s};
 
+// Rows that somebody else holds: rarely, and yet nobody waits long once they are free.
+constexpr auto ask_locked_after = 1s;
+
 constexpr std::size_t failed_rows_per_page = 10'000;
 constexpr std::size_t failed_rows_remembered = 200'000;  // one by one
 constexpr auto dead_holds_interval = 5s;
@@ -32,22 +35,49 @@ constexpr auto last_words = 15s;
 
 // ---- marks
 
-void core::settled(const base::result<std::size_t>& count, time_point now) {
-  if (count.has_error()) {
+void core::settled(const base::result<outbox::settle_answer>& answer, time_point now) {
+  if (answer.has_error()) {
     acked_.insert(acked_.begin(), settling_.begin(), settling_.end());
     settling_.clear();
-    store_failed(count.error(), now);
+    store_failed(answer.error(), now);
     return;
   }
   store_worked();
-  for (row* r : settling_) written(*r);
-  settling_.clear();
+  const refs locked(answer->locked.begin(), answer->locked.end());
+  for (row* r : std::exchange(settling_, {})) {
+    if (is_locked(locked, r->msg.ref)) {
+      locked_marks_.push_back(r);
+    } else {
+      written(*r);
+    }
+  }
+  if (!locked.empty() && !locked_until_) locked_until_ = now + ask_locked_after;
   settle_at_ = now + gather_marks;
 }
 
 bool core::may_settle(time_point now) const {
   if (acked_.empty()) return false;
   return now >= settle_at_ || acked_.size() >= enough_marks || draining_ || !leading();
+}
+
+bool core::is_locked(const refs& locked, const outbox::row_ref& ref) {
+  if (locked.contains(ref)) {
+    locked_.insert(ref);
+    return true;
+  }
+  locked_.erase(ref);
+  return false;
+}
+
+// Behind the others: whoever holds them may still do so.
+void core::ask_locked_again() {
+  acked_.insert(acked_.end(), locked_marks_.begin(), locked_marks_.end());
+  undecided_.insert(undecided_.end(), locked_decisions_.begin(), locked_decisions_.end());
+  for (auto& [ref, waiting] : enlisting_) waiting.locked = false;
+  locked_marks_.clear();
+  locked_decisions_.clear();
+  locked_enlisting_ = 0;
+  locked_until_.reset();
 }
 
 // The table has the last word on this row now.
@@ -67,19 +97,21 @@ void core::store_failed(const base::failure& f, time_point now) {
 // It fell due, but has to wait for others: it becomes one of the rows that wait, which have an
 // order. Until that is written nothing of its key behind it may go.
 void core::enlist(const outbox::message& m) {
-  enlisting_[m.ref] = {m.ordering_key, m.attempts, false};
+  enlisting_[m.ref] = {m.ordering_key, m.attempts};
   if (m.ordering_key) apply(keys_.hold(*m.ordering_key, m.ref));
 }
 
-void core::enlisted(bool in_doubt, const refs& done, time_point now) {
+void core::enlisted(bool in_doubt, const refs& done, const refs& locked, time_point now) {
   for (auto it = enlisting_.begin(); it != enlisting_.end();) {
     const auto& [ref, waiting] = *it;
     if (!waiting.asked) {
       ++it;
       continue;
     }
-    if (in_doubt) {
+    it->second.locked = is_locked(locked, ref);
+    if (in_doubt || waiting.locked) {
       it->second.asked = false;
+      if (waiting.locked) ++locked_enlisting_;
       ++it;
       continue;
     }
@@ -95,27 +127,34 @@ void core::enlisted(bool in_doubt, const refs& done, time_point now) {
   }
 }
 
-std::vector<died> core::decided(const base::result<std::vector<outbox::row_ref>>& changed,
-                                time_point now) {
+std::vector<died> core::decided(const base::result<outbox::decide_answer>& answer, time_point now) {
   std::vector<died> dead;
   std::vector<row*> rows = std::exchange(deciding_, {});
   const bool deciding_out = std::exchange(decide_out_, false);
   if (!deciding_out) return dead;
-  if (changed.has_error() && epoch_ == decide_epoch_) {
+  if (answer.has_error() && epoch_ == decide_epoch_) {
     undecided_.insert(undecided_.begin(), rows.begin(), rows.end());
-    enlisted(true, {}, now);
-    store_failed(changed.error(), now);
+    enlisted(true, {}, {}, now);
+    store_failed(answer.error(), now);
     return dead;
   }
   // Under an earlier lead: another leader may have been there since, and sent the row.
   const bool outdated = epoch_ != decide_epoch_;
-  refs done;
-  if (changed.has_value()) done.insert(changed->begin(), changed->end());
-  for (row* r : rows) decision_made(*r, done.contains(r->msg.ref), outdated, now, dead);
-  if (!outdated) enlisted(false, done, now);
+  refs done, locked;
+  if (answer.has_value()) done.insert(answer->changed.begin(), answer->changed.end());
+  if (answer.has_value() && !outdated) locked.insert(answer->locked.begin(), answer->locked.end());
+  for (row* r : rows) {
+    if (is_locked(locked, r->msg.ref)) {
+      locked_decisions_.push_back(r);
+    } else {
+      decision_made(*r, done.contains(r->msg.ref), outdated, now, dead);
+    }
+  }
+  if (!outdated) enlisted(false, done, locked, now);
+  if (!locked.empty() && !locked_until_) locked_until_ = now + ask_locked_after;
   // The holds may have been read before this decision took effect.
   if (leading() && outdated) start_over(now);
-  if (changed.has_value()) store_worked();
+  if (answer.has_value()) store_worked();
   return dead;
 }
 
@@ -148,7 +187,7 @@ void core::decision_made(row& r, bool done, bool outdated, time_point now,
 
 void core::poll_write(time_point now, std::vector<action>& todo) {
   if (!settling_.empty() || decide_out_ || store_retry_at_) return;
-  const bool some_to_decide = !undecided_.empty() || !enlisting_.empty();
+  const bool some_to_decide = !undecided_.empty() || enlisting_.size() > locked_enlisting_;
   const bool settle = may_settle(now);
   const bool decide = some_to_decide && leading() && (!settle || decide_next_);
   if (decide) {
@@ -162,6 +201,7 @@ void core::poll_write(time_point now, std::vector<action>& todo) {
     for (const row* r : deciding_) d.decisions.push_back(*r->decision);
     for (auto& [ref, waiting] : enlisting_) {
       if (d.decisions.size() >= decisions_at_once) break;
+      if (waiting.locked) continue;
       waiting.asked = true;
       d.decisions.push_back({ref, waiting.attempts, outbox::fate::pending, {}, {}});
     }

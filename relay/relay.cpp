@@ -172,7 +172,22 @@ void relay::impl::on_read(base::result<outbox::read_answer> r) {
   core_.read_answered(std::move(r), clock_now());
 }
 
-void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
+void relay::impl::on_settled(base::result<outbox::settle_answer> r) {
+  core_.settled(r, clock_now());
+  note_locked_rows();
+}
+
+void relay::impl::note_locked_rows() {
+  if (rows_locked_ == (core_.locked_rows() > 0)) return;
+  rows_locked_ = !rows_locked_;
+  if (rows_locked_) {
+    log_.warn("rows.locked", {{"rows", core_.locked_rows()}});
+  } else {
+    log_.info("rows.unlocked");
+  }
+}
+
+void relay::impl::on_decided(base::result<outbox::decide_answer> r) {
   for (const died& d : core_.decided(r, clock_now())) {
     metrics_.died(d.why);
     // Found here: the publisher never saw it.
@@ -182,6 +197,7 @@ void relay::impl::on_decided(base::result<std::vector<outbox::row_ref>> r) {
                            {"reason", to_string(d.why)},
                            {"error", d.text}});
   }
+  note_locked_rows();
 }
 
 void relay::impl::on_measured(base::result<outbox::backlog> r) {

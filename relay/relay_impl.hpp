@@ -87,8 +87,9 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   void on_pauses(base::result<std::vector<outbox::pause_in_force>> r) {
     core_.pauses_loaded(r, clock_now());
   }
-  void on_settled(base::result<std::size_t> r) { core_.settled(r, clock_now()); }
-  void on_decided(base::result<std::vector<outbox::row_ref>> r);
+  void on_settled(base::result<outbox::settle_answer> r);
+  void on_decided(base::result<outbox::decide_answer> r);
+  void note_locked_rows();
   void on_measured(base::result<outbox::backlog> r);
   void on_purged(base::result<std::size_t> r);
 
@@ -133,6 +134,7 @@ class relay::impl final : public std::enable_shared_from_this<relay::impl>,
   std::string lead_detail_;
   bool store_ok_ = true;
   std::string store_detail_;
+  bool rows_locked_ = false;
 
   std::optional<outbox::backlog> backlog_;
   time_point measured_at_{}, measure_all_at_{}, purge_at_{};

@@ -161,7 +161,7 @@ TEST_F(leadership_test, a_leader_that_hangs_loses_the_lead_and_its_decisions_cou
   std::optional<std::size_t> changed;
   store.decide(
       a.epoch, {{row, 0, outbox::fate::dead, {}, "late"}},
-      [&](base::result<std::vector<outbox::row_ref>> got) { changed = got.value().size(); });
+      [&](base::result<outbox::decide_answer> got) { changed = got.value().changed.size(); });
   ASSERT_TRUE(run_until(context_, 20s, [&] { return changed.has_value(); }));
   EXPECT_EQ(changed, 0u);
 

@@ -53,11 +53,11 @@ class pg_store_test : public testing::Test {
                                          outbox::read_request request = everything()) {
     return answer_of<outbox::read_answer>([&](auto done) { s.read(request, done); });
   }
-  base::result<std::size_t> settle(outbox::pg_store& s, outbox::row_ref ref) {
-    return answer_of<std::size_t>([&](auto done) { s.settle({ref}, done); });
+  base::result<outbox::settle_answer> settle(outbox::pg_store& s, outbox::row_ref ref) {
+    return answer_of<outbox::settle_answer>([&](auto done) { s.settle({ref}, done); });
   }
-  base::result<std::vector<outbox::row_ref>> kill(outbox::pg_store& s, outbox::row_ref ref) {
-    return answer_of<std::vector<outbox::row_ref>>([&](auto done) {
+  base::result<outbox::decide_answer> kill(outbox::pg_store& s, outbox::row_ref ref) {
+    return answer_of<outbox::decide_answer>([&](auto done) {
       s.decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}}, done);
     });
   }
@@ -118,7 +118,7 @@ TEST_F(pg_store_test, the_role_of_the_relay_may_do_all_it_needs) {
     const auto b = insert(row);
     EXPECT_EQ(read(*s).value().rows.size(), 2u);
     EXPECT_TRUE(settle(*s, a).has_value());
-    EXPECT_EQ(kill(*s, b).value().size(), 1u);
+    EXPECT_EQ(kill(*s, b).value().changed.size(), 1u);
     EXPECT_EQ(measure(*s).value().dead, 1);
     EXPECT_TRUE(
         answer_of<std::vector<outbox::loaded_body>>([&](auto done) { s->load_bodies({a}, done); }));
@@ -137,8 +137,8 @@ TEST_F(pg_store_test, a_dead_row_that_holds_its_key_is_not_purged) {
   const auto keyed = insert(row);
   row.ordering_key.reset();
   const auto keyless = insert(row);
-  ASSERT_EQ(kill(*s, keyed).value().size(), 1u);
-  ASSERT_EQ(kill(*s, keyless).value().size(), 1u);
+  ASSERT_EQ(kill(*s, keyed).value().changed.size(), 1u);
+  ASSERT_EQ(kill(*s, keyless).value().changed.size(), 1u);
   const auto purge = [&](outbox::pg_store& from) {
     return answer_of<std::size_t>([&](auto done) { from.purge(-1h, -1h, 10, done); }).value();
   };
@@ -203,8 +203,8 @@ TEST_F(pg_store_test, marks_do_not_wait_for_the_disk_and_decisions_do) {
   const auto s = store();
   const auto a = insert(text_row("a"));
   const auto b = insert(text_row("b"));
-  ASSERT_EQ(settle(*s, a).value(), 1u);
-  ASSERT_EQ(kill(*s, b).value().size(), 1u);
+  ASSERT_EQ(settle(*s, a).value().changed, 1u);
+  ASSERT_EQ(kill(*s, b).value().changed.size(), 1u);
   EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'sent'"), "off");
   EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'dead'"), "on");
 }
@@ -216,18 +216,18 @@ TEST_F(pg_store_test, a_row_that_is_locked_does_not_block_for_ever) {
   {
     pqxx::work somebody_else(connection);
     somebody_else.exec("SELECT FROM outbox.messages FOR UPDATE");
-    EXPECT_EQ(settle(*s, ref).error().kind, failure_kind::unavailable);
+    EXPECT_EQ(settle(*s, ref).value().locked, std::vector{ref});
   }
-  EXPECT_EQ(settle(*s, ref).value(), 1u);
+  EXPECT_EQ(settle(*s, ref).value().changed, 1u);
 }
 
 TEST_F(pg_store_test, a_broken_text_of_the_broker_does_not_stop_a_decision) {
   const auto s = store();
   const auto ref = insert(text_row("a"));
-  const auto changed = answer_of<std::vector<outbox::row_ref>>([&](auto done) {
+  const auto answer = answer_of<outbox::decide_answer>([&](auto done) {
     s->decide(0, {{ref, 0, outbox::fate::dead, {}, std::string("bad \xff\0 \"text\\", 13)}}, done);
   });
-  EXPECT_EQ(changed.value().size(), 1u);
+  EXPECT_EQ(answer.value().changed.size(), 1u);
   EXPECT_EQ(db_.value("SELECT last_error FROM \"outbox\".messages"), "bad ?? \"text\\");
 }
 
@@ -253,7 +253,7 @@ TEST_F(pg_store_test, the_longest_delay_there_is_can_be_asked_for) {
 }
 
 TEST_F(pg_store_test,
-       a_decision_repeated_while_its_first_try_is_under_way_waits_and_answers_with_it) {
+       a_decision_repeated_while_its_first_try_is_under_way_finds_the_row_locked_and_then_decided) {
   const auto s = store();
   const auto ref = insert(text_row("a"));
   pqxx::connection connection(db_.url());
@@ -261,15 +261,9 @@ TEST_F(pg_store_test,
   first_try.exec(
       "UPDATE outbox.messages SET status = 'dead', attempts = 1, failing_since = now(), due_at = "
       "now(), last_error = 'refused'");
-  std::optional<base::result<std::vector<outbox::row_ref>>> answer;
-  s->decide(0, {{ref, 0, outbox::fate::dead, {}, "refused"}},
-            [&](base::result<std::vector<outbox::row_ref>> got) { answer = std::move(got); });
-  ASSERT_TRUE(run_until(context_, 4s, [&] {
-    return db_.value("SELECT count(*) FROM pg_locks WHERE NOT granted") == "1";
-  }));
+  EXPECT_EQ(kill(*s, ref).value().locked, std::vector{ref});
   first_try.commit();
-  ASSERT_TRUE(run_until(context_, 30s, [&] { return answer.has_value(); }));
-  EXPECT_EQ(answer->value(), std::vector{ref});
+  EXPECT_EQ(kill(*s, ref).value().changed, std::vector{ref});
   EXPECT_EQ(db_.value("SELECT attempts FROM \"outbox\".messages"), "1");
 }
 

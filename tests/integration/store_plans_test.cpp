@@ -121,6 +121,13 @@ TEST_P(store_plans, reading_visits_the_partial_indexes_only) {
   EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Bitmap")));
 }
 
+TEST_P(store_plans, rows_that_are_locked_are_looked_for_by_their_ids) {
+  const auto plan = plan_of(sql_.locked, "'{1,2,3}'");
+  EXPECT_THAT(plan, testing::HasSubstr("messages_pkey"));
+  EXPECT_THAT(plan, testing::HasSubstr("hashed SubPlan"));
+  EXPECT_THAT(plan, testing::Not(testing::HasSubstr("Seq Scan")));
+}
+
 TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
   // Ten above the frontier and in each gap, whether there are any, a thousand that are due last,
   // ten that are due and the first that is not.

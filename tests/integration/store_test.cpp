@@ -18,6 +18,12 @@ class pg_transaction final : public open_transaction {
     tx_.exec("SELECT pg_current_xact_id()");
   }
   outbox::row_ref insert(const outbox::message& row) override { return db_.insert(tx_, row); }
+  void lock(std::int64_t id) override {
+    outbox::schema_names names;
+    names.schema = db_.schema();
+    tx_.exec(outbox::fill_in("SELECT FROM \"outbox\".messages WHERE id = ", names) +
+             std::to_string(id) + " FOR UPDATE");
+  }
   void commit() override { tx_.commit(); }
   void roll_back() override { tx_.abort(); }
 

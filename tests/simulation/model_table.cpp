@@ -77,12 +77,16 @@ void model_table::roll_back(xid t) {
 
 // ---- writing back ----
 
-std::size_t model_table::settle(const std::vector<row_ref>& rows) {
-  std::size_t changed = 0;
+outbox::settle_answer model_table::settle(const std::vector<row_ref>& rows) {
+  outbox::settle_answer answer;
   for (const row_ref& acked : rows) {
+    if (locked.contains(acked.id)) {
+      answer.locked.push_back(acked);
+      continue;
+    }
     table_row* r = at(acked.id);
     if (r == nullptr || r->msg.ref != acked || !waits(*r)) continue;
-    ++changed;
+    ++answer.changed;
     trace(clock_, "marked sent", acked.id);
     checker_.marked_sent(r->msg.ref);
     log_.push_back({{}, *r});
@@ -90,14 +94,19 @@ std::size_t model_table::settle(const std::vector<row_ref>& rows) {
     r->state = status::sent;
     if (delete_on_ack) rows_.erase(acked.id);
   }
-  return changed;
+  return answer;
 }
 
-std::vector<row_ref> model_table::decide(std::int64_t epoch,
-                                         const std::vector<outbox::decision>& decisions) {
-  std::vector<row_ref> changed;
-  if (epoch != epoch_) return changed;
+outbox::decide_answer model_table::decide(std::int64_t epoch,
+                                          const std::vector<outbox::decision>& decisions) {
+  outbox::decide_answer answer;
+  std::vector<row_ref>& changed = answer.changed;
+  if (epoch != epoch_) return answer;
   for (const outbox::decision& d : decisions) {
+    if (locked.contains(d.ref.id)) {
+      answer.locked.push_back(d.ref);
+      continue;
+    }
     table_row* r = at(d.ref.id);
     if (r == nullptr || r->msg.ref != d.ref) continue;
     const status wanted = after(d.what);
@@ -124,7 +133,7 @@ std::vector<row_ref> model_table::decide(std::int64_t epoch,
       checker_.died(d.ref, r->msg.attempts, clock_.database() - *r->failing_since);
   }
   flush();
-  return changed;
+  return answer;
 }
 
 std::int64_t model_table::take_lead() {
@@ -168,6 +177,7 @@ void model_table::flush() {
 }
 
 void model_table::crash() {
+  locked.clear();
   while (!open_.empty()) roll_back(open_.begin()->first);
   const std::size_t kept = luck_.index(log_.size() + 1);
   const std::int64_t drawn = next_id_;

@@ -53,13 +53,15 @@ class model_table {
   std::vector<outbox::loaded_body> load_bodies(const std::vector<row_ref>& rows) const;
   std::vector<outbox::failed_row> load_failed(std::int64_t after, bool dead_too,
                                               std::size_t limit) const;
-  std::size_t settle(const std::vector<row_ref>& rows);
-  std::vector<row_ref> decide(std::int64_t epoch, const std::vector<outbox::decision>& decisions);
+  outbox::settle_answer settle(const std::vector<row_ref>& rows);
+  outbox::decide_answer decide(std::int64_t epoch, const std::vector<outbox::decision>& decisions);
   std::int64_t take_lead();
 
   // ---- operators ----
   void retry(const row_ref& dead);
   void discard(const row_ref& failed);
+  // Somebody's open transaction: the relay can write nothing of these rows.
+  std::set<std::int64_t> locked;
   // In force until it is ended; in the order in which they began.
   std::vector<outbox::pause_in_force> pauses;
 

@@ -237,23 +237,25 @@ void replica::step_writes() {
   step(settle_, [this](const auto& refs) -> std::function<void()> {
     const bool cannot = database_is_away || write_session_broken_;
     const bool failed = fails(write_session_broken_);
-    if (!failed || (!cannot && w_.chance.per_cent(50))) w_.table.settle(refs);
+    outbox::settle_answer answer;
+    if (!failed || (!cannot && w_.chance.per_cent(50))) answer = w_.table.settle(refs);
     if (failed) return [this] { core_.settled(away(), w_.time.now); };
-    return [this, refs] {
-      for (const row_ref& ref : refs) unmarked_.erase(ref);
-      core_.settled(refs.size(), w_.time.now);
+    return [this, refs, answer] {
+      for (const row_ref& ref : refs)
+        if (std::ranges::find(answer.locked, ref) == answer.locked.end()) unmarked_.erase(ref);
+      core_.settled(answer, w_.time.now);
     };
   });
   step(decide_, [this](const relay::do_decide& d) -> std::function<void()> {
     const bool cannot = database_is_away || write_session_broken_;
     const bool failed = fails(write_session_broken_);
-    std::vector<row_ref> changed;
+    outbox::decide_answer answer;
     if (!failed || (!cannot && w_.chance.per_cent(50)))
-      changed = w_.table.decide(d.epoch, d.decisions);
+      answer = w_.table.decide(d.epoch, d.decisions);
     for (const auto& one : d.decisions)
       trace(w_.time, "epoch", d.epoch, "decided on", one.ref.id, failed ? "no answer" : "");
     if (failed) return [this] { core_.decided(away(), w_.time.now); };
-    return [this, changed] { core_.decided(changed, w_.time.now); };
+    return [this, answer] { core_.decided(answer, w_.time.now); };
   });
 }
 

@@ -18,6 +18,7 @@ struct faults {
   int troubles = 0;    // an exchange or a destination fails for a while
   int statements = 0;  // of the statements fail, done or not
   int away = 0;        // the database is away for a while
+  int locks = 0;       // somebody's transaction holds a row for a while
   int crash = 0;       // it crashes
   int lead_moves = 0;  // another replica leads; the one before learns of it later
   int lead_lost = 0;   // and is led again by the same, or another

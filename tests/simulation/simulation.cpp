@@ -175,7 +175,21 @@ void simulation::database_goes_wrong() {
     for (const auto& r : replicas_) r->database_is_away = true;
   }
   for (const auto& r : replicas_) r->failing_statements = f.statements;
+  if (luck_.per_mille(f.locks)) lock_a_row();
+  std::erase_if(unlocks_at_, [&](const auto& lock) {
+    if (lock.second > clock_.now) return false;
+    table_.locked.erase(lock.first);
+    return true;
+  });
   if (luck_.per_mille(f.crash)) crash_database();
+}
+
+void simulation::lock_a_row() {
+  const std::vector<row_ref> rows = table_.unfinished();
+  if (rows.empty()) return;
+  const std::int64_t id = rows[luck_.index(rows.size())].id;
+  table_.locked.insert(id);
+  unlocks_at_[id] = clock_.now + std::chrono::milliseconds(luck_.any(5, 400));
 }
 
 void simulation::crash_database() {
@@ -246,6 +260,7 @@ void simulation::settle_down() {
   broker_.set_alarm(false);
   alarm_until_.reset();
   away_until_.reset();
+  table_.locked.clear();
   for (const auto& r : replicas_) {
     r->database_is_away = false;
     r->failing_statements = 0;

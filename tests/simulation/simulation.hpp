@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -35,6 +36,7 @@ class simulation {
   void leaders_go_wrong();
   void begin_trouble();
   void end_troubles(bool all);
+  void lock_a_row();
   void crash_database();
   void elect(std::size_t next);
   void keep_a_leader();
@@ -58,6 +60,7 @@ class simulation {
   std::optional<std::size_t> leader_;                 // of the table's epoch
   std::vector<std::optional<time_point>> learns_at_;  // that it does not lead any more
   std::optional<time_point> away_until_, alarm_until_;
+  std::map<std::int64_t, time_point> unlocks_at_;  // rows that are locked
   std::vector<trouble_now> troubles_;
 };
 

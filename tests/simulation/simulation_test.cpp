@@ -82,7 +82,7 @@ TEST(simulation, a_database_that_fails_or_crashes_loses_and_reorders_nothing) {
       [](unsigned seed) {
         scenario s = any(seed);
         s.writing.asynchronous = seed % 2 == 0 ? 50 : 0;
-        s.going_wrong = {.troubles = 8, .statements = 30, .away = 4, .crash = 6};
+        s.going_wrong = {.troubles = 8, .statements = 30, .away = 4, .locks = 20, .crash = 6};
         return s;
       },
       400);
@@ -195,6 +195,7 @@ TEST(simulation, whatever_goes_wrong_the_promises_are_kept) {
                          .troubles = 8,
                          .statements = 15,
                          .away = 2,
+                         .locks = 10,
                          .crash = 2,
                          .lead_moves = 4,
                          .lead_lost = 2,

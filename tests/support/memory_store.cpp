@@ -239,13 +239,17 @@ void memory_store::load_pauses(handler<std::vector<outbox::pause_in_force>> done
   });
 }
 
-void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) {
-  answer<std::size_t>("settle", std::move(done), [&] {
-    std::size_t changed = 0;
+void memory_store::settle(std::vector<row_ref> rows, handler<outbox::settle_answer> done) {
+  answer<outbox::settle_answer>("settle", std::move(done), [&] {
+    outbox::settle_answer answer;
     for (const auto& ref : rows) {
+      if (locks_.contains(ref.id)) {
+        answer.locked.push_back(ref);
+        continue;
+      }
       auto* row = open_row(ref);
       if (row == nullptr) continue;
-      ++changed;
+      ++answer.changed;
       if (delete_on_ack_) {
         rows_.erase(ref.id);
       } else {
@@ -253,22 +257,26 @@ void memory_store::settle(std::vector<row_ref> rows, handler<std::size_t> done) 
         row->sent_at = now_;
       }
     }
-    return changed;
+    return answer;
   });
 }
 
 void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
-                          handler<std::vector<row_ref>> done) {
-  answer<std::vector<row_ref>>("decide", std::move(done), [&] {
-    std::vector<row_ref> changed;
-    if (epoch != epoch_) return changed;
+                          handler<outbox::decide_answer> done) {
+  answer<outbox::decide_answer>("decide", std::move(done), [&] {
+    outbox::decide_answer answer;
+    if (epoch != epoch_) return answer;
     for (const auto& d : decisions) {
-      auto* row = undecided_row(d);
-      if (row == nullptr) {
-        if (is_decided(d)) changed.push_back(d.ref);
+      if (locks_.contains(d.ref.id)) {
+        answer.locked.push_back(d.ref);
         continue;
       }
-      changed.push_back(d.ref);
+      auto* row = undecided_row(d);
+      if (row == nullptr) {
+        if (is_decided(d)) answer.changed.push_back(d.ref);
+        continue;
+      }
+      answer.changed.push_back(d.ref);
       row->status = status_after(d);
       if (d.what == outbox::fate::pending) {
         if (!row->sent_at) row->due_at.reset();
@@ -279,7 +287,7 @@ void memory_store::decide(std::int64_t epoch, std::vector<outbox::decision> deci
       ++row->data.attempts;
       row->last_error = d.last_error.substr(0, last_error_limit);
     }
-    return changed;
+    return answer;
   });
 }
 

@@ -42,6 +42,7 @@ class memory_store final : public outbox::store {
   transaction begin();  // draws the transaction id
   outbox::row_ref insert(transaction by, outbox::message data,
                          std::optional<time_point> not_before = {});
+  void lock(transaction by, std::int64_t id) { locks_[id] = by; }
   void commit(transaction t);
   void roll_back(transaction t);
 
@@ -79,9 +80,9 @@ class memory_store final : public outbox::store {
   void load_failed(std::int64_t after, bool dead_too, std::size_t limit,
                    handler<std::vector<outbox::failed_row>> done) override;
   void load_pauses(handler<std::vector<outbox::pause_in_force>> done) override;
-  void settle(std::vector<outbox::row_ref> rows, handler<std::size_t> done) override;
+  void settle(std::vector<outbox::row_ref> rows, handler<outbox::settle_answer> done) override;
   void decide(std::int64_t epoch, std::vector<outbox::decision> decisions,
-              handler<std::vector<outbox::row_ref>> done) override;
+              handler<outbox::decide_answer> done) override;
   void measure(std::vector<outbox::id_range> where, handler<outbox::backlog> done) override;
   void rest(bool) override {}  // it has no connections
   void purge(std::chrono::milliseconds sent_before, std::chrono::milliseconds dead_before,
@@ -120,6 +121,7 @@ class memory_store final : public outbox::store {
   boost::asio::any_io_executor executor_;
   std::map<std::int64_t, memory_row> rows_;
   std::set<transaction> open_;
+  std::map<std::int64_t, transaction> locks_;  // who holds the row
   transaction next_transaction_ = 1000;
   std::int64_t next_id_ = 1;
   std::uint32_t next_message_ = 1;

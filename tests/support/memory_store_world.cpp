@@ -47,11 +47,12 @@ row_ref memory_store::insert(transaction by, message data, std::optional<time_po
 
 void memory_store::commit(transaction t) {
   open_.erase(t);
+  std::erase_if(locks_, [t](const auto& lock) { return lock.second == t; });
 }
 
 void memory_store::roll_back(transaction t) {
   std::erase_if(rows_, [t](const auto& entry) { return entry.second.written_by == t; });
-  open_.erase(t);
+  commit(t);
 }
 
 const memory_row* memory_store::find(std::int64_t id) const {

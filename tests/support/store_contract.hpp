@@ -4,6 +4,7 @@
 
 #include "tests/support/store_contract_bodies.hpp"
 #include "tests/support/store_contract_deferred.hpp"
+#include "tests/support/store_contract_locks.hpp"
 #include "tests/support/store_contract_pauses.hpp"
 #include "tests/support/store_contract_pending.hpp"
 #include "tests/support/store_contract_reading.hpp"

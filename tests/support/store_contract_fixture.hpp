@@ -96,13 +96,25 @@ class store_contract : public testing::TestWithParam<harness_factory> {
                [&](auto done) { world_->subject().load_failed(after, dead_too, limit, done); })
         .value();
   }
-  std::size_t settle(std::vector<outbox::row_ref> rows) {
-    return answer_of<std::size_t>([&](auto done) { world_->subject().settle(rows, done); }).value();
+  outbox::settle_answer try_settle(std::vector<outbox::row_ref> rows) {
+    return answer_of<outbox::settle_answer>(
+               [&](auto done) { world_->subject().settle(rows, done); })
+        .value();
   }
-  std::vector<outbox::row_ref> decide(std::int64_t epoch, std::vector<outbox::decision> decisions) {
-    return answer_of<std::vector<outbox::row_ref>>(
+  std::size_t settle(std::vector<outbox::row_ref> rows) {
+    const auto answer = try_settle(std::move(rows));
+    EXPECT_TRUE(answer.locked.empty());
+    return answer.changed;
+  }
+  outbox::decide_answer try_decide(std::int64_t epoch, std::vector<outbox::decision> decisions) {
+    return answer_of<outbox::decide_answer>(
                [&](auto done) { world_->subject().decide(epoch, decisions, done); })
         .value();
+  }
+  std::vector<outbox::row_ref> decide(std::int64_t epoch, std::vector<outbox::decision> decisions) {
+    const auto answer = try_decide(epoch, std::move(decisions));
+    EXPECT_TRUE(answer.locked.empty());
+    return answer.changed;
   }
   outbox::backlog measure(std::vector<outbox::id_range> where = {{1, last_id}}) {
     return answer_of<outbox::backlog>(

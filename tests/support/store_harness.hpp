@@ -32,6 +32,7 @@ class open_transaction {
  public:
   virtual ~open_transaction() = default;
   virtual outbox::row_ref insert(const outbox::message& row) = 0;
+  virtual void lock(std::int64_t id) = 0;  // the row, until its end
   virtual void commit() = 0;
   virtual void roll_back() = 0;
 };

@@ -217,7 +217,7 @@ TEST_F(core_decision, a_due_row_that_has_to_wait_becomes_pending_once) {
   EXPECT_EQ(d->decisions[0].what, outbox::fate::pending);
   wake();
   read({}, {waits_behind(4)});  // from before the decision
-  core_.decided(std::vector{message(4).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(4).ref}, {}}, now_);
   poll();
   EXPECT_FALSE(take<do_decide>());
   wake();
@@ -267,7 +267,7 @@ TEST_F(core_decision, a_decision_that_changed_nothing_has_the_row_read_again_bef
   published();
   lands(1, verdict::returned, doubt::none, 312);
   ASSERT_TRUE(take<do_decide>());
-  core_.decided(std::vector<outbox::row_ref>{}, now_);
+  core_.decided(outbox::decide_answer{}, now_);
   poll();
   EXPECT_THAT(published(), IsEmpty());
   answer_read();

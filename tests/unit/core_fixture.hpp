@@ -153,12 +153,12 @@ class core_test : public testing::Test {
   std::vector<outbox::decision> decide() {
     std::vector<outbox::decision> made;
     while (const auto d = take<do_decide>()) {
-      std::vector<outbox::row_ref> refs;
+      outbox::decide_answer answer;
       for (const outbox::decision& one : d->decisions) {
         made.push_back(one);
-        refs.push_back(one.ref);
+        answer.changed.push_back(one.ref);
       }
-      core_.decided(std::move(refs), now_);
+      core_.decided(std::move(answer), now_);
       poll();
     }
     return made;

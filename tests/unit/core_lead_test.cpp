@@ -140,7 +140,7 @@ TEST_F(core_test, a_deferral_told_after_the_lead_was_lost_holds_nothing_under_th
   lands(1, verdict::returned);
   ASSERT_TRUE(take<do_decide>());
   core_.lead_lost();
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   lead(9);  // another leader has sent the row meanwhile
   EXPECT_EQ(core_.held_keys(), 0u);
   read({message(2, "k")});
@@ -155,7 +155,7 @@ TEST_F(core_test, a_deferral_under_an_earlier_lead_told_under_the_next_holds_not
   ASSERT_TRUE(take<do_decide>());
   core_.lead_lost();
   lead(9);
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   core_.read_answered(answer(), now_);  // from before
   poll();
   ASSERT_TRUE(take<do_load_failed>()) << "what is held may have changed";
@@ -176,7 +176,7 @@ TEST_F(core_test, a_sweep_lets_go_of_a_key_whose_failed_row_somebody_else_has_se
   published();
   lands(1, verdict::returned);
   ASSERT_TRUE(take<do_decide>());
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   pass(1ms);
   read({});
   EXPECT_EQ(core_.held_keys(), 1u);
@@ -204,10 +204,10 @@ TEST_F(core_test, draining_it_reads_and_publishes_nothing_and_ends_when_the_last
   lands(2, verdict::confirmed);
   EXPECT_THAT(published(), IsEmpty()) << "the next of the key must not go out any more";
   EXPECT_FALSE(core_.drained());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   poll();
   take<do_settle>();
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   EXPECT_TRUE(core_.drained());
 }
 

@@ -43,7 +43,7 @@ TEST_F(core_order, a_connection_that_is_closed_by_force_says_nothing_against_a_r
   }
   lands(2, verdict::confirmed);
   ASSERT_TRUE(take<do_settle>());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   for (int i = 0; i < 2; ++i) {
     lands(1, verdict::unknown, doubt::connection_lost);
     EXPECT_THAT(published(), ElementsAre(1));

@@ -76,7 +76,7 @@ TEST_F(core_outcome, an_error_inside_the_broker_is_the_rows_if_its_destination_t
   connection_lost(1, 541);
   const auto made = decide();
   ASSERT_THAT(made, IsEmpty()) << "the mark goes first";
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   poll();
   const auto d = decision();
   EXPECT_EQ(d.what, outbox::fate::dead);
@@ -90,7 +90,7 @@ TEST_F(core_outcome, an_error_inside_the_broker_defers_the_row_if_its_destinatio
   connection_lost(1, 541);
   goes_alone(1);
   lands(2, verdict::confirmed);
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   connection_lost(1, 541);
   goes_alone(1);
   connection_lost(1, 541);
@@ -102,7 +102,7 @@ TEST_F(core_outcome, what_the_destination_took_before_the_trouble_proves_nothing
   read({message(1), message(2), message(3)});
   published();
   lands(2, verdict::confirmed);
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   connection_lost(1, 541);
   for (int i = 0; i < 2; ++i) {
     goes_alone(1);
@@ -120,7 +120,7 @@ TEST_F(core_outcome, a_connection_closed_by_force_is_never_a_rows_fault) {
     published();
   }
   lands(2, verdict::confirmed);
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   for (int i = 0; i < 20; ++i) {
     connection_lost(1, 320);
     for (const outbox::decision& d : decide()) {
@@ -187,7 +187,7 @@ TEST_F(core_outcome, a_row_that_kills_its_connection_is_found_alone_and_the_othe
       core_.lane_opened(lane);
       poll();
     }
-    if (take<do_settle>()) core_.settled(std::size_t{1}, now_);
+    if (take<do_settle>()) core_.settled(outbox::settle_answer{1, {}}, now_);
     poll();
     for (const outbox::decision& d : decide()) {
       decided.push_back(d.ref.id);

@@ -134,7 +134,7 @@ TEST_F(core_pause, a_row_that_fails_while_its_exchange_is_paused_burns_no_attemp
   EXPECT_THAT(published(), IsEmpty());
   EXPECT_THAT(decide(), IsEmpty());
   take<do_settle>();
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   go_on_with({at("x", message(1)), at("x", message(2))});
   EXPECT_THAT(published(), ElementsAre(1, 2));
 }

@@ -15,7 +15,7 @@ class core_pending : public core_test {
   void settle() {
     pass(5ms);
     ASSERT_TRUE(take<do_settle>());
-    core_.settled(std::size_t{1}, now_);
+    core_.settled(outbox::settle_answer{1, {}}, now_);
     poll();
   }
 };
@@ -51,7 +51,7 @@ TEST_F(core_pending, a_row_that_has_failed_is_not_pending_and_those_skipped_behi
   lands(1, verdict::returned, doubt::none, 312);
   EXPECT_EQ(core_.may_be_pending(), (ranges{{1, 1}, {3, last_id}})) << "until it is written";
   ASSERT_TRUE(take<do_decide>());
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   poll();
   EXPECT_EQ(core_.may_be_pending(), (ranges{{3, last_id}}));
 
@@ -73,7 +73,7 @@ TEST_F(core_pending, a_row_that_fell_due_counts_once_it_has_to_wait_for_others) 
   settle();
   lands(1, verdict::returned, doubt::none, 312);
   ASSERT_TRUE(take<do_decide>());
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   core_.notified(now_);
   poll();
   read({}, {message(5, "k"), message(6)});

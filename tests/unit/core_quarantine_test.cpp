@@ -125,11 +125,11 @@ TEST_F(core_quarantine, pipelined_a_nack_stops_the_key_until_the_row_is_final) {
   wake();
   read({message(4, "k"), message(5)});
   EXPECT_THAT(published(), ElementsAre(5)) << "what was written went; nothing more does";
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   poll();
   EXPECT_EQ(decide().size(), 1u);
   lands(3, verdict::confirmed);
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   pass(500ms);
   read({}, {failed_before(message(1, "k"))});
   ASSERT_THAT(published(), ElementsAre(1));

@@ -23,7 +23,7 @@ TEST_F(core_test, a_row_is_read_published_confirmed_and_marked) {
   EXPECT_FALSE(take<do_settle>()) << "marked before the ack";
   lands(1, verdict::confirmed);
   EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(1).ref));
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   EXPECT_EQ(core_.rows_in_memory(), 0u);
 }
 
@@ -43,7 +43,7 @@ TEST_F(core_test, acks_that_arrive_while_a_mark_is_written_go_into_the_next_stat
   lands(3, verdict::confirmed);
   lands(2, verdict::confirmed);
   EXPECT_FALSE(take<do_settle>());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   pass(5ms);
   EXPECT_THAT(take<do_settle>()->rows, ElementsAre(message(2).ref, message(3).ref));
 }
@@ -53,13 +53,13 @@ TEST_F(core_test, few_marks_wait_for_more_and_a_lone_one_does_not) {
   read({message(1), message(2), message(3)});
   lands(1, verdict::confirmed);
   ASSERT_TRUE(take<do_settle>());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   lands(2, verdict::confirmed);
   EXPECT_FALSE(take<do_settle>());
   EXPECT_LE(core_.next_poll().value(), now_ + 5ms);
   pass(5ms);
   ASSERT_TRUE(take<do_settle>());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   pass(5ms);
   lands(3, verdict::confirmed);
   EXPECT_TRUE(take<do_settle>());
@@ -70,7 +70,7 @@ TEST_F(core_test, marks_of_a_relay_that_is_to_end_do_not_wait) {
   read({message(1), message(2)});
   lands(1, verdict::confirmed);
   ASSERT_TRUE(take<do_settle>());
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   lands(2, verdict::confirmed);
   ASSERT_FALSE(take<do_settle>());
   core_.drain();
@@ -101,7 +101,7 @@ TEST_F(core_test, a_returned_row_is_deferred_and_holds_its_key_and_no_other) {
   EXPECT_EQ(d->decisions.at(0).what, outbox::fate::deferred);
   EXPECT_EQ(d->decisions.at(0).last_error, "returned: 312 text");
   EXPECT_GE(d->decisions.at(0).retry_in, 250ms);
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   poll();
   EXPECT_THAT(published(), IsEmpty());
   EXPECT_EQ(core_.held_keys(), 1u);
@@ -113,7 +113,7 @@ TEST_F(core_test, a_failed_row_goes_again_when_it_is_due_and_then_the_rest_of_it
   EXPECT_THAT(published(), ElementsAre(1));
   lands(1, verdict::nacked);
   take<do_decide>();
-  core_.decided(std::vector{message(1).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   pass(500ms);
   auto due = message(1, "a");
   due.attempts = 1;
@@ -158,7 +158,7 @@ TEST_F(core_test, a_scheduled_row_that_is_due_before_its_turn_takes_its_place_am
   ASSERT_TRUE(d);
   EXPECT_EQ(d->decisions.at(0).ref, message(9).ref);
   EXPECT_EQ(d->decisions.at(0).what, outbox::fate::pending);
-  core_.decided(std::vector{message(9).ref}, now_);
+  core_.decided(outbox::decide_answer{{message(9).ref}, {}}, now_);
   poll();
   read({message(8, "k"), message(9, "k")});
   EXPECT_THAT(published(), ElementsAre(8));
@@ -173,7 +173,7 @@ TEST_F(core_test, a_refused_row_is_dead_and_the_next_of_its_key_goes) {
   published();
   lands(1, verdict::invalid);
   EXPECT_EQ(take<do_decide>()->decisions.at(0).what, outbox::fate::dead);
-  const auto dead = core_.decided(std::vector{message(1).ref}, now_);
+  const auto dead = core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
   ASSERT_EQ(dead.size(), 1u);
   EXPECT_EQ(dead[0].why, verdict::invalid);
   poll();
@@ -207,7 +207,7 @@ TEST_F(core_test, a_row_over_which_the_channel_closes_twice_while_it_is_alone_is
   channel_closed(2);
   EXPECT_THAT(published(), ElementsAre(2));
   take<do_settle>();
-  core_.settled(std::size_t{1}, now_);
+  core_.settled(outbox::settle_answer{1, {}}, now_);
   channel_closed(2);
   const auto d = take<do_decide>();
   ASSERT_TRUE(d);

@@ -37,8 +37,8 @@ class core_waiting : public core_test {
 
   void write_decisions() {
     while (const auto d = take<do_decide>()) {
-      std::vector<outbox::row_ref> done;
-      for (const outbox::decision& one : d->decisions) done.push_back(one.ref);
+      outbox::decide_answer done;
+      for (const outbox::decision& one : d->decisions) done.changed.push_back(one.ref);
       core_.decided(done, now_);
       poll();
     }

@@ -9,6 +9,7 @@ class memory_transaction final : public open_transaction {
  public:
   explicit memory_transaction(memory_store& store) : store_(store), id_(store.begin()) {}
   outbox::row_ref insert(const outbox::message& row) override { return store_.insert(id_, row); }
+  void lock(std::int64_t id) override { store_.lock(id_, id); }
   void commit() override { store_.commit(id_); }
   void roll_back() override { store_.roll_back(id_); }
 
@@ -76,9 +77,9 @@ INSTANTIATE_TEST_SUITE_P(memory, store_contract,
 
 class memory_store_faults : public testing::Test {
  protected:
-  base::result<std::size_t> settle(outbox::row_ref ref) {
-    std::optional<base::result<std::size_t>> answer;
-    store_.settle({ref}, [&](base::result<std::size_t> got) { answer = std::move(got); });
+  base::result<outbox::settle_answer> settle(outbox::row_ref ref) {
+    std::optional<base::result<outbox::settle_answer>> answer;
+    store_.settle({ref}, [&](base::result<outbox::settle_answer> got) { answer = std::move(got); });
     context_.restart();
     context_.run();
     return answer.value();
@@ -93,7 +94,7 @@ TEST_F(memory_store_faults, a_planned_failure_happens_once) {
   store_.fail_next("settle", {base::failure_kind::unavailable, "away"});
   EXPECT_EQ(settle(ref).error().text, "away");
   EXPECT_EQ(store_.count(row_status::pending), 1u);
-  EXPECT_EQ(settle(ref).value(), 1u);
+  EXPECT_EQ(settle(ref).value().changed, 1u);
   EXPECT_EQ(store_.calls("settle"), 2u);
 }
 
