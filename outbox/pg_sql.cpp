@@ -200,7 +200,8 @@ DELETE FROM "outbox".messages AS m
 //
 // Commits synchronously, unlike the marks: once a dead row is out of the way, later rows of its key
 // are published. If a crash then forgot the decision, the row would be sent after them, out of
-// order. Decisions are rare.
+// order. Decisions are rare. Where the server, the database or the role says `off`, it is `on` for
+// this transaction; what is stricter, or waits for the disk here and for no stand-by, stays.
 constexpr std::string_view decide_sql = R"(
 WITH fence AS MATERIALIZED (
   SELECT l.epoch FROM "outbox".lead AS l WHERE l.epoch = $1::bigint FOR SHARE
@@ -220,6 +221,8 @@ UPDATE "outbox".messages AS m
           FROM unnest($2::bigint[], $3::uuid[], $4::integer[], $5::text[], $6::bigint[], $7::text[])
                  AS d (id, message_id, attempts, status, retry_in, last_error)) AS decided
  WHERE EXISTS (SELECT FROM fence)
+   AND (SELECT CASE current_setting('synchronous_commit')
+               WHEN 'off' THEN set_config('synchronous_commit', 'on', true) ELSE 'as it is' END) <> 'off'
    AND m.id = ANY ($2::bigint[]) AND m.id = decided.id AND m.message_id = decided.message_id
    AND (m.status IN ('pending', 'deferred') AND m.attempts = decided.attempts
         OR decided.failures > 0 AND m.status = decided.status AND m.attempts = decided.attempts + 1

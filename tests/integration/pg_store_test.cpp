@@ -205,8 +205,24 @@ TEST_F(pg_store_test, marks_do_not_wait_for_the_disk_and_decisions_do) {
   const auto b = insert(text_row("b"));
   ASSERT_EQ(settle(*s, a).value().changed, 1u);
   ASSERT_EQ(kill(*s, b).value().changed.size(), 1u);
+  const auto last_decision = [&] {
+    return db_.value("SELECT string_agg(mode, ',') FROM public.commits WHERE status = 'dead'");
+  };
   EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'sent'"), "off");
-  EXPECT_EQ(db_.value("SELECT mode FROM public.commits WHERE status = 'dead'"), "on");
+  EXPECT_EQ(last_decision(), "on");
+
+  // Whatever new sessions of this database would do.
+  const auto where_it_is = [&](const std::string& mode) {
+    db_.run("TRUNCATE public.commits");
+    db_.run("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET synchronous_commit = " + mode +
+            "', current_database()); END $$");
+    const auto another = store();
+    EXPECT_EQ(kill(*another, insert(text_row("c"))).value().changed.size(), 1u);
+    return last_decision();
+  };
+  EXPECT_EQ(where_it_is("off"), "on");
+  EXPECT_EQ(where_it_is("remote_apply"), "remote_apply");
+  EXPECT_EQ(where_it_is("local"), "local");
 }
 
 TEST_F(pg_store_test, a_row_that_is_locked_does_not_block_for_ever) {
