@@ -10,6 +10,8 @@ namespace outboxd::base {
 
 enum class failure_kind {
   unavailable,  // the server is away, the connection broke, a deadline passed: try again later
+  cancelled,    // the server gave the statement up and changed nothing; the session lives: again
+                // later
   not_ready,    // the schema is missing or too old
   forbidden,    // a grant or a login is missing
   rejected,     // the server understood and said no

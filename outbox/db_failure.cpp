@@ -23,11 +23,10 @@ db_failure classify(std::string_view code) {
 
   // statement_timeout; lock_timeout; serialization failure; deadlock: the same statement may work
   // later.
-  if (code == "57014" || code == "55P03" || is_class("40")) return {unavailable, false};
+  if (code == "57014" || code == "55P03" || is_class("40")) return {cancelled, false};
   // A limit that is somebody's intention, such as that of pauses: waiting does not help.
   if (code == "53400") return {rejected, false};
-  if (is_class("53"))
-    return {unavailable, false};  // disk full, out of memory, too many connections
+  if (is_class("53")) return {cancelled, false};  // disk full, out of memory, too many connections
 
   // Undefined schema, table, column, function.
   if (code == "3F000" || code == "42P01" || code == "42703" || code == "42883")
@@ -62,14 +61,14 @@ caught_failure describe_current_exception() {
     // libpqxx 6.4 forgets the SQLSTATE of this one, and calls the next one no sql_error.
     return {{base::failure_kind::forbidden, undecorated(e.what())}, false};
   } catch (const pqxx::transaction_rollback& e) {
-    return {{base::failure_kind::unavailable, undecorated(e.what())}, false};
+    return {{base::failure_kind::cancelled, undecorated(e.what())}, false};
   } catch (const pqxx::sql_error& e) {
     const auto meaning = classify(e.sqlstate());
     return {{meaning.kind, undecorated(e.what())}, meaning.session_lost};
   } catch (const unusable_server& e) {
     return {{base::failure_kind::not_ready, e.what()}, true};
   } catch (const std::bad_alloc&) {
-    return {{base::failure_kind::unavailable, "out of memory"}, false};
+    return {{base::failure_kind::cancelled, "out of memory"}, false};
   } catch (const std::invalid_argument& e) {
     return {{base::failure_kind::bad_input, undecorated(e.what())}, false};
   } catch (const std::exception& e) {

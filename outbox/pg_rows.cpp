@@ -223,6 +223,10 @@ std::uint64_t decode_transaction(const pqxx::result& rows) {
   return number<std::uint64_t>(rows[0][0]);
 }
 
+std::int64_t decode_id(const pqxx::result& rows) {
+  return number<std::int64_t>(rows[0][0]);
+}
+
 std::vector<row_ref> decode_refs(const pqxx::result& rows) {
   std::vector<row_ref> refs;
   for (const auto& r : rows) refs.push_back(ref(r[0], r[1]));

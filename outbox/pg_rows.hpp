@@ -11,6 +11,7 @@ namespace outboxd::outbox {
 
 read_answer decode_read(const pqxx::result& rows);
 std::uint64_t decode_transaction(const pqxx::result& rows);  // an id, alone
+std::int64_t decode_id(const pqxx::result& rows);            // likewise
 std::vector<loaded_body> decode_bodies(const pqxx::result& rows);
 std::vector<failed_row> decode_failed(const pqxx::result& rows);
 std::vector<pause_in_force> decode_pauses(const pqxx::result& rows);

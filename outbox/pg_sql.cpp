@@ -22,6 +22,7 @@ namespace {
 // $12 limit of due rows
 // $13 farthest due_at of a scheduled row (milliseconds from now), 0: no limit
 // $14 largest inline body and headers
+// $15 the scan goes no further than this id · $16 nor do frontier and gaps than this
 //
 // One statement, because its parts must come from one snapshot: with two, a later row of a key
 // could overtake an earlier one whose transaction commits in between. The first row of the answer
@@ -65,7 +66,7 @@ constexpr std::string_view read_sql = R"(
 WITH scanned AS MATERIALIZED (
   SELECT v.*
     FROM (SELECT m.* FROM "outbox".messages AS m
-           WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
+           WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= least($1::bigint, $15::bigint)
            ORDER BY m.id LIMIT $7::bigint) AS v
    WHERE CASE WHEN cardinality($8::text[]) > 0
               THEN (v.ordering_key IN (SELECT unnest($8::text[]))) IS TRUE
@@ -77,7 +78,8 @@ WITH scanned AS MATERIALIZED (
 ), moment AS MATERIALIZED (
   SELECT (SELECT l.epoch FROM "outbox".lead AS l WHERE l.the_only_row) AS epoch,
          pg_snapshot_xmin(pg_current_snapshot()) AS xmin,
-         CASE WHEN EXISTS (SELECT FROM "outbox".messages AS m WHERE m.status = 'pending' AND m.id > $1::bigint)
+         CASE WHEN EXISTS (SELECT FROM "outbox".messages AS m WHERE m.status = 'pending' AND m.id > $1::bigint
+                               AND m.id <= $16::bigint)
               THEN pg_current_xact_id()
               ELSE pg_snapshot_xmax(pg_current_snapshot()) END AS next_xid,
          -- A distance to infinity is an error, and one odd row must not stop the others.
@@ -88,8 +90,9 @@ WITH scanned AS MATERIALIZED (
          CASE WHEN $5::bigint IS NULL THEN 0
               WHEN (SELECT count(*) FROM scanned) = $6::bigint THEN (SELECT max(s.id) FROM scanned AS s)
               ELSE coalesce((SELECT m.id FROM "outbox".messages AS m
-                              WHERE m.status = 'pending' AND m.id > $5::bigint AND m.id <= $1::bigint
-                              ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), $1::bigint)
+                              WHERE m.status = 'pending' AND m.id > $5::bigint
+                                AND m.id <= least($1::bigint, $15::bigint)
+                              ORDER BY m.id OFFSET $7::bigint - 1 LIMIT 1), least($1::bigint, $15::bigint))
          END AS below_to,
          (date_part('epoch', now()) * 1000000)::bigint AS now_us
 ), picked AS (
@@ -101,7 +104,7 @@ WITH scanned AS MATERIALIZED (
                                 ORDER BY m.id LIMIT $4::bigint) AS g
            UNION ALL
           (SELECT m.* FROM "outbox".messages AS m
-            WHERE m.status = 'pending' AND m.id > $1::bigint
+            WHERE m.status = 'pending' AND m.id > $1::bigint AND m.id <= $16::bigint
             ORDER BY m.id LIMIT $4::bigint)
            ORDER BY id LIMIT $4::bigint) AS o
    UNION ALL
@@ -276,6 +279,8 @@ store_statements::store_statements(const std::string& schema)
     : read(make("read", joined(read_sql, message_columns, read_source_sql), schema)),
       read_new(
           make("read_new", joined(read_new_sql, message_columns, read_new_source_sql), schema)),
+      last_drawn(make("last_drawn", R"(SELECT last_value FROM "outbox".messages_id_seq)", schema)),
+      draw_xid(make("draw_xid", "SELECT pg_current_xact_id()", schema)),
       writers(make("writers", writers_sql, schema)),
       load_bodies(make("load_bodies", load_bodies_sql, schema)),
       load_failed(make("load_failed", load_failed_sql, schema)),

@@ -17,8 +17,10 @@ struct store_statements {
   explicit store_statements(const std::string& schema);
 
   statement read;
-  statement read_new;  // what has been written since, and nothing else
-  statement writers;   // who can still fill a gap
+  statement read_new;    // what has been written since, and nothing else
+  statement last_drawn;  // the highest id that anybody has drawn
+  statement draw_xid;    // a transaction id, younger than those of all who have drawn one by then
+  statement writers;     // who can still fill a gap
   statement load_bodies;
   statement load_failed;
   statement can_pause;  // is there a table of pauses?

@@ -89,8 +89,24 @@ class writers_watch {
   clock::time_point next_look_{};
 };
 
-read_answer run_read(session& db, const store_statements& sql, const read_request& request) {
-  if (request.gaps.empty() && !request.below && request.max_delay.count() == 0) {
+// How far a read goes whose ids are bounded.
+struct slice {
+  std::optional<std::int64_t> up_to;
+  std::uint64_t next_xid = 0;  // of the slice above the frontier
+};
+
+// The transaction id is drawn after the end of the sequence was looked at, and so is younger than
+// whoever has drawn an id up to there.
+slice slice_of(session& db, const store_statements& sql, const read_request& request) {
+  if (request.to || request.span == 0) return {request.to};
+  const std::int64_t drawn = decode_id(db.run(sql.last_drawn));
+  if (drawn - request.frontier <= request.span) return {};
+  return {request.frontier + request.span, decode_transaction(db.run(sql.draw_xid))};
+}
+
+read_answer run_read(session& db, const store_statements& sql, const read_request& request,
+                     const std::optional<std::int64_t>& up_to) {
+  if (request.gaps.empty() && !request.below && !up_to && request.max_delay.count() == 0) {
     return decode_read(db.run(sql.read_new, request.frontier, as_bigint(request.limit),
                               as_bigint(request.due_limit), as_bigint(sure_to_fit(request))));
   }
@@ -102,7 +118,8 @@ read_answer run_read(session& db, const store_statements& sql, const read_reques
       sql.read, request.frontier, gap_first, gap_last, as_bigint(request.limit), after,
       as_bigint(below.rows), as_bigint(below.visited), text_array(below.keys),
       text_array(without.exchanges), text_array(without.exchange), text_array(without.routing_key),
-      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(sure_to_fit(request))));
+      as_bigint(request.due_limit), request.max_delay.count(), as_bigint(sure_to_fit(request)),
+      below.to, up_to.value_or(last_id)));
 }
 
 // Which of the larger bodies fit beside those that have come, in the order of the parts.
@@ -219,9 +236,8 @@ class pg_store::impl {
     lane.url = options.url;
     lane.application_name = options.application_name;
     lane.settings = plan_settings();
-    // Above what any statement of ours takes on a busy server, below what an operator would wait
-    // for.
-    lane.settings.emplace_back("statement_timeout", "30s");
+    lane.settings.emplace_back("statement_timeout",
+                               std::to_string(options.statement_timeout.count()) + "ms");
     lane.limits.statement = options.answer_within;
     // ALTER TABLE, VACUUM FULL: give way and try again instead of standing in the queue of locks.
     // What writes has rows that go on beside one that is locked.
@@ -261,7 +277,10 @@ void pg_store::read(read_request request, handler<read_answer> done) {
       "read",
       [sql = impl_->sql_, writers = impl_->writers_, request = std::move(request)](session& db) {
         const std::uint64_t ended = writers->ended_below(db, sql->writers, request);  // first
-        auto answer = run_read(db, *sql, request);
+        const slice part = slice_of(db, *sql, request);
+        auto answer = run_read(db, *sql, request, part.up_to);
+        answer.up_to = part.up_to;
+        answer.snap.next_xid = std::max(answer.snap.next_xid, part.next_xid);
         answer.snap.xmin = std::max(answer.snap.xmin, ended);
         load_larger_bodies(db, sql->load_bodies, request, answer);
         return answer;

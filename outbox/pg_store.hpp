@@ -24,6 +24,8 @@ struct pg_options {
   std::string application_name = "outboxd";
   std::function<double()> jitter;  // [0,1), on other threads; empty: a random generator
   bool delete_on_ack = false;
+  // Above what any statement of ours takes on a busy server, below what an operator would wait for.
+  std::chrono::milliseconds statement_timeout{30'000};
   // A statement that is not answered within this costs the session; above its statement_timeout.
   std::chrono::milliseconds answer_within{35'000};
   bool keep_dead_keys = false;  // dead rows with an ordering key are never purged: they hold it

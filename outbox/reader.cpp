@@ -8,8 +8,6 @@ namespace outboxd::outbox {
 
 namespace {
 
-constexpr auto everything = std::numeric_limits<std::int64_t>::max();
-
 // Rows that come again and again without need: more would cost too much memory
 // at once.
 constexpr std::size_t largest_crowd = 16'384;
@@ -19,22 +17,46 @@ constexpr std::size_t largest_crowd = 16'384;
 std::int64_t reader::covered_by(const read_request& request, const read_answer& answer,
                                 std::size_t taken) {
   if (taken < answer.rows.size()) return answer.rows[taken].ref.id - 1;
-  if (answer.rows.size() < request.limit) return everything;
+  if (answer.rows.size() < request.limit) return answer.up_to.value_or(last_id);
   return answer.rows.empty() ? 0 : answer.rows.back().ref.id;
 }
 
-void reader::ask(read_request& request, std::size_t known) const {
+void reader::ask(read_request& request, std::size_t known, std::int64_t span) const {
   request.frontier = frontier_;
   request.gaps.clear();
   request.gaps.reserve(gaps_.size());
   for (const gap& g : gaps_) request.gaps.push_back(g.ids);
   if (request.limit > 0 && may_return_known()) request.limit += known + crowd_;
+  if (careful_ && span > 0) look_at_less(request, span);
+}
+
+// What lies above gaps that are left out is not read either: an earlier row of its key may have
+// come to lie in them. A slice that was passed is a gap, and so is looked into beside the next one.
+void reader::look_at_less(read_request& request, std::int64_t span) const {
+  std::int64_t room = 2 * span;
+  for (auto g = request.gaps.begin(); g != request.gaps.end(); ++g) {
+    const std::int64_t ids = g->last - g->first + 1;
+    if (ids > room) {
+      g->last = g->first + room - 1;
+      request.to = g->last;
+      request.gaps.erase(room > 0 ? g + 1 : g, request.gaps.end());
+      return;
+    }
+    room -= ids;
+  }
+  request.span = span;
 }
 
 void reader::answered(const read_request& request, const read_answer& answer, std::size_t taken) {
-  look_into_gaps(answer, taken, covered_by(request, answer, taken));
+  const std::int64_t covered = covered_by(request, answer, taken);
+  look_into_gaps(answer, taken, covered);
   expect_crowd(request, answer, taken);
   advance_frontier(answer, taken);
+  if (covered == last_id) careful_ = false;
+  if (covered == answer.up_to && covered > frontier_) {
+    gaps_.push_back({{frontier_ + 1, covered}, answer.snap.next_xid});
+    frontier_ = covered;
+  }
   if (gaps_.size() > max_gaps_) merge_gaps();
 }
 

@@ -10,6 +10,7 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
@@ -21,6 +22,8 @@
 #include "outbox/pause.hpp"
 
 namespace outboxd::outbox {
+
+inline constexpr std::int64_t last_id = std::numeric_limits<std::int64_t>::max();
 
 // Ids first..last, both included.
 struct id_range {
@@ -38,13 +41,15 @@ struct destination {
 
 // Pending rows with after < id <= frontier: rows that were skipped, read again. Walks the pending
 // rows in the order of their ids and stops at the first of its limits, so that one statement never
-// takes long, however many rows wait.
+// takes long, however many rows wait, nor however many were sent whose entries an old snapshot
+// keeps in the index.
 struct scan {
   std::int64_t after = 0;
   std::size_t rows = 1;              // at most so many come back, at least one
   std::size_t visited = 1;           // at most so many are looked at, at least one
   std::vector<std::string> keys;     // only rows of these ordering keys; empty: all rows
   std::vector<destination> without;  // not the rows without an ordering key that go to these
+  std::int64_t to = last_id;         // not beyond this id
 };
 
 // Of the statement that read the rows. xmin: every transaction below it has ended
@@ -62,8 +67,12 @@ struct read_request {
   std::int64_t frontier = 0;   // pending rows with id > frontier
   std::vector<id_range> gaps;  // pending rows in these ranges (ascending, disjoint, <= frontier)
   std::size_t limit = 0;       // frontier and gaps: at most so many rows, lowest ids first
-  std::optional<scan> below;   // skipped rows below the frontier
-  std::size_t due_limit = 0;   // deferred rows whose due_at has come, earliest due first, then id
+  // So that a statement is bounded by ids as well (see reader.hpp): nothing above `to`; or, above
+  // the frontier, the first `span` ids of those that have been drawn, if there are more (0: all).
+  std::optional<std::int64_t> to;
+  std::int64_t span = 0;
+  std::optional<scan> below;  // skipped rows below the frontier
+  std::size_t due_limit = 0;  // deferred rows whose due_at has come, earliest due first, then id
   // Scheduled rows (they have never failed) that are due later than this from now; 0: no limit.
   std::chrono::milliseconds max_delay{0};
   std::size_t inline_row_bytes = 0;    // body and headers come with a row up to this size together,
@@ -74,6 +83,9 @@ struct read_answer {
   std::int64_t epoch = 0;  // of the lead, in the same snapshot: another leader's rows are not ours
   snapshot snap;
   std::vector<message> rows;  // frontier and gaps, ascending by id; fewer than limit: all there is
+  // Every row above this id was left out. Ids up to here have been drawn, by transactions with an
+  // id below next_xid.
+  std::optional<std::int64_t> up_to;
   std::vector<message> due;
   std::vector<message> below;  // answers to the scan, ascending by id
   std::int64_t below_to = 0;   // every row that the scan asks for, up to this id, is in `below`

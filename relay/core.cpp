@@ -37,6 +37,7 @@ core::core(options opts, std::size_t lanes, std::function<double()> random,
       destinations_(opts.max_in_flight, {opts.retry_min, opts.retry_max}, capacity_ / 4, random_),
       window_(lanes, opts.max_in_flight, opts.pipelined),
       wake_(opts.notify, opts.poll_interval),
+      span_(opts.read_span),
       renewals_(lanes + 1) {}
 
 // ---- the lead

@@ -164,6 +164,9 @@ class core {
   bool take_round(const outbox::read_request& request, outbox::read_answer& answer, time_point now);
   std::size_t take_open(const outbox::read_request& request, outbox::read_answer& answer,
                         time_point now, bool& found);
+  void look_at_fewer_ids(time_point now);
+  void look_at_more_ids(const outbox::read_request& request, const outbox::read_answer& answer,
+                        time_point now);
   void put_back_walked(std::int64_t read_to);
   void take_too_late(std::vector<outbox::message>& late, time_point now);
   void take(outbox::message&& m, time_point now);
@@ -269,8 +272,12 @@ class core {
   bool read_is_stale_ = false;           // it was sent under an earlier lead
   bool walk_is_round_ = false;           // what its scan is for
   std::vector<outbox::row_ref> walked_;  // rows with a key that it brought
-  bool mostly_skipped_ = false;          // of the rows of the last answer
-  bool read_all_ = false;                // the last read found nothing more
+  // So many ids are looked at: fewer after a read that was cancelled, after so long.
+  std::int64_t span_;
+  time_point read_sent_at_{};
+  std::chrono::steady_clock::duration cancelled_after_{0};
+  bool mostly_skipped_ = false;  // of the rows of the last answer
+  bool read_all_ = false;        // the last read found nothing more
   std::optional<time_point> read_at_, due_at_, sweep_at_, round_at_;
   std::chrono::milliseconds round_pause_{0};
   std::optional<bool> wake_lock_todo_;  // true: try, false: release

@@ -16,6 +16,7 @@ constexpr std::size_t visited_per_walk = 20'000;
 constexpr std::size_t due_rows = 256;
 constexpr std::size_t enlisting_at_most = 5'000;
 constexpr std::size_t inline_row_bytes = 64u << 10;
+constexpr std::int64_t widest_span = outbox::last_id / 8;
 constexpr auto sweep_interval = 5min;
 constexpr auto shortest_round_pause = 1'000ms;
 constexpr auto longest_round_pause = 60'000ms;
@@ -247,6 +248,22 @@ void core::take_too_late(std::vector<outbox::message>& late, time_point now) {
   }
 }
 
+// Between the ids there may be more entries of rows that were sent than one statement gets past, as
+// long as an old snapshot keeps them.
+void core::look_at_fewer_ids(time_point now) {
+  cancelled_after_ = now - read_sent_at_;
+  span_ = std::max({span_ / 2, opts_.read_span / 1'024, std::int64_t{1}});
+  reader_.be_careful();
+}
+
+// Where that was what ended the read, and it took little of the time that there is.
+void core::look_at_more_ids(const outbox::read_request& request, const outbox::read_answer& answer,
+                            time_point now) {
+  const bool bounded = answer.up_to || (request.below && answer.below_to == request.below->to);
+  if (bounded && 4 * (now - read_sent_at_) < cancelled_after_)
+    span_ = std::min(2 * span_, widest_span);
+}
+
 void core::read_answered(base::result<outbox::read_answer> answer, time_point now) {
   const outbox::read_request request = std::move(*read_out_);
   read_out_.reset();
@@ -258,12 +275,15 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   if (answer.has_error() || stale || replaced || too_early || !leading() || draining_) {
     if (request.below && !walk_is_round_) keys_.answered(*request.below, 0, false);
     rows_.read_answered();
+    if (answer.has_error() && answer.error().kind == base::failure_kind::cancelled)
+      look_at_fewer_ids(now);
     if (answer.has_error()) store_failed(answer.error(), now);
     if (replaced) store_retry_at_ = now + 100ms;  // nothing to do until we hear of it
     read_at_ = now;
     return;
   }
   store_worked();
+  look_at_more_ids(request, *answer, now);
 
   // Rows that fell due go first: they have waited longest.
   const auto read_to = std::min(request.frontier, outbox::reader::covered_by(request, *answer, 0));
@@ -279,7 +299,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   rows_.read_answered();
 
   const bool full = request.limit > 0 && answer->rows.size() >= request.limit;
-  const bool more = full || taken < answer->rows.size() || answer->due.size() >= request.due_limit;
+  const bool more = full || answer->up_to || taken < answer->rows.size() ||
+                    answer->due.size() >= request.due_limit;
   read_all_ = !found && !more && keys_.closed() == 0 && skipped_.empty() && enlisting_.empty();
   if (due_at_ && *due_at_ <= now) due_at_.reset();
   if (answer->next_due_in)
@@ -287,6 +308,8 @@ void core::read_answered(base::result<outbox::read_answer> answer, time_point no
   const auto asked_meanwhile = std::exchange(read_at_, std::nullopt);
   const std::size_t came = answer->rows.size() + answer->due.size() + answer->below.size();
   heed(wake_.read_done(found ? came : 0, more), now);
+  // The gaps that are left are too wide while somebody may fill them.
+  if (!found && answer->up_to && *answer->up_to <= request.frontier) read_at_ = now + 100ms;
   // Whoever asked for a read after this one was sent knows of something it may not have seen.
   if (asked_meanwhile) read_at_ = std::min(read_at_.value_or(time_point::max()), *asked_meanwhile);
 }
@@ -354,8 +377,10 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
 
   outbox::read_request request;
   request.limit = mostly_skipped_ ? 4 * opts_.batch_size : std::min(opts_.batch_size, free_rows());
-  reader_.ask(request, rows_.size());
+  reader_.ask(request, rows_.size(), span_);
   request.below = what_to_walk(now);
+  if (request.below && request.below->after < outbox::last_id - span_)
+    request.below->to = request.below->after + span_;
   const bool enough_due = enlisting_.size() >= enlisting_at_most;
   request.due_limit = enough_due ? 0 : due_rows + rows_.deferred() + enlisting_.size();
   request.max_delay = opts_.max_delay;
@@ -367,6 +392,7 @@ void core::poll_read(time_point now, std::vector<action>& todo) {
   }
   read_at_.reset();
   rows_.read_sent();
+  read_sent_at_ = now;
   read_out_ = request;
   todo.emplace_back(do_read{std::move(request)});
 }

@@ -88,7 +88,8 @@ void core::written(row& r) {
 
 void core::store_failed(const base::failure& f, time_point now) {
   store_retry_at_ = now + store_backoff.after(++store_failures_, random_());
-  // After a crash the database may hand out ids again that are below the frontier.
+  // After a crash the database may hand out ids again that are below the frontier. A statement that
+  // was cancelled changes nothing about what is known.
   if (f.kind == base::failure_kind::unavailable) start_over(now);
 }
 

@@ -4,11 +4,13 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace outboxd::relay {
 
 struct options {
   std::size_t batch_size = 1000;                        // rows per read
+  std::int64_t read_span = 1'000'000;                   // ids per read, where they are bounded
   std::size_t max_in_flight = 2048;                     // unconfirmed messages, all lanes together
   std::size_t max_in_flight_bytes = 64u << 20;          // payload bytes held in memory
   std::size_t max_message_size = 16u << 20;             // larger bodies are dead, reason too_large

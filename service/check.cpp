@@ -140,6 +140,7 @@ exit_code judge(const std::vector<check_line>& lines) {
 exit_code to_exit_code(base::failure_kind kind) {
   switch (kind) {
     case base::failure_kind::unavailable:
+    case base::failure_kind::cancelled:
       return exit_code::unavailable;
     case base::failure_kind::forbidden:
       return exit_code::forbidden;

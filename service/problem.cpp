@@ -41,6 +41,7 @@ unsigned status_of(base::failure_kind kind) {
     case base::failure_kind::bad_input:
       return 400;
     case base::failure_kind::unavailable:
+    case base::failure_kind::cancelled:
     case base::failure_kind::not_ready:
     case base::failure_kind::forbidden:
       return 503;

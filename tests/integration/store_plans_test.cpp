@@ -112,7 +112,8 @@ const std::string few_of_some_keys = "5, 50, 300, '{k1,k2,nobody}', '{}', '{}', 
 const std::string few_of_all_rows = "5, 50, 300, '{}', '{elsewhere}', '{\"\",e}', '{q,r}', ";
 
 TEST_P(store_plans, reading_visits_the_partial_indexes_only) {
-  const auto plan = plan_of(sql_.read, open_rows + few_of_some_keys + "200, 1000, 65536");
+  const auto plan =
+      plan_of(sql_.read, open_rows + few_of_some_keys + "200, 1000, 65536, 10000, 30000");
   EXPECT_THAT(plan, testing::HasSubstr("messages_pending"));
   EXPECT_THAT(plan, testing::HasSubstr("messages_due"));
   EXPECT_THAT(plan, testing::HasSubstr("hashed SubPlan"));
@@ -134,7 +135,7 @@ TEST_P(store_plans, reading_looks_at_no_more_rows_than_its_limits) {
   const std::int64_t without_scan = 3 * 10 + 1 + 1000 + 10 + 1;
   // The rows, and the index once more for where the scan ended.
   const std::int64_t scan = 300 + 300;
-  const std::string rest = "10, 1000, 65536";
+  const std::string rest = "10, 1000, 65536, 30000, 30000";
   EXPECT_LE(visited_by(sql_.read, open_rows + few_of_some_keys + rest), without_scan + scan);
   EXPECT_LE(visited_by(sql_.read, open_rows + few_of_all_rows + rest), without_scan + scan);
   EXPECT_LE(visited_by(sql_.read, open_rows + "NULL, 1, 1, '{}', '{}', '{}', '{}', " + rest),

@@ -52,9 +52,11 @@ outbox::read_answer model_table::read(const outbox::read_request& q) const {
   outbox::read_answer a;
   a.epoch = epoch_;
   a.snap = {.xmin = open_.empty() ? next_xid_ : open_.begin()->first, .next_xid = next_xid_};
+  if (q.to) a.up_to = q.to;
+  if (q.span > 0 && !q.to && next_id_ - 1 - q.frontier > q.span) a.up_to = q.frontier + q.span;
   const view seen{commits_};
   for (const std::int64_t id : pending_) {
-    if (a.rows.size() >= q.limit) break;
+    if (a.rows.size() >= q.limit || (a.up_to && id > *a.up_to)) break;
     const table_row& r = rows_.at(id);
     const bool above = id > q.frontier && shows(seen, r);
     const bool below = in_gap(q.gaps, id) && shows(seen, r);
@@ -69,9 +71,10 @@ outbox::read_answer model_table::read(const outbox::read_request& q) const {
 void model_table::read_below(const outbox::read_request& q, outbox::read_answer& a) const {
   if (!q.below) return;
   const outbox::scan& s = *q.below;
+  const std::int64_t to = std::min(q.frontier, s.to);
   a.below_to = s.after;
   std::size_t visited = 0;
-  for (auto id = pending_.upper_bound(s.after); id != pending_.end() && *id <= q.frontier; ++id) {
+  for (auto id = pending_.upper_bound(s.after); id != pending_.end() && *id <= to; ++id) {
     if (a.below.size() == s.rows || visited++ == s.visited) return;
     const outbox::message& m = rows_.at(*id).msg;
     const bool wanted =
@@ -81,7 +84,7 @@ void model_table::read_below(const outbox::read_request& q, outbox::read_answer&
     if (wanted) a.below.push_back(answered(rows_.at(*id)));
     a.below_to = *id;
   }
-  a.below_to = q.frontier;
+  a.below_to = to;
 }
 
 void model_table::read_deferred(const outbox::read_request& q, outbox::read_answer& a) const {

@@ -17,6 +17,11 @@ base::failure away() {
   return {base::failure_kind::unavailable, "the database is away"};
 }
 
+// On a session that lives.
+base::failure cancelled() {
+  return {base::failure_kind::cancelled, "statement timeout"};
+}
+
 }  // namespace
 
 replica::replica(surroundings w, const replica_options& options)
@@ -201,6 +206,8 @@ void replica::step(statement<Request>& s, Run run) {
 void replica::step_statements() {
   step(read_, [this](const auto& q) -> std::function<void()> {
     if (fails(read_session_broken_)) return [this] { core_.read_answered(away(), w_.time.now); };
+    if (w_.chance.per_mille(failing_statements))
+      return [this] { core_.read_answered(cancelled(), w_.time.now); };
     trace(w_.time, "epoch", epoch_, "reads above", q.frontier);
     return [this, a = w_.table.read(q)] {
       trace(w_.time, "epoch", epoch_, "is told of", a.rows.size(), "rows", a.due.size(), "due",

@@ -51,6 +51,7 @@ inline replica_options small_and_varied(unsigned seed) {
   o.relay.retry_max = 100ms;
   o.relay.poll_interval = 50ms;
   o.relay.look_at_pauses = 20ms;
+  if (seed % 2 == 0) o.relay.read_span = 30 + seed % 60;
   o.relay.notify = seed % 4 != 1;
   // Little memory, so that keys are crowded out and read further later.
   o.least_capacity = seed % 3 == 0 ? 1'024 : 1;

@@ -138,10 +138,14 @@ outbox::read_answer memory_store::run_read(const outbox::read_request& request) 
   answer.epoch = epoch_;
   answer.snap = {open_.empty() ? next_transaction_ : *open_.begin(), next_transaction_};
 
+  if (request.to) answer.up_to = request.to;
+  if (request.span > 0 && !request.to && next_id_ - 1 - request.frontier > request.span)
+    answer.up_to = request.frontier + request.span;
+  const auto to = answer.up_to.value_or(outbox::last_id);
   const auto is_open = [](const memory_row& row) { return row.status == row_status::pending; };
   answer.rows = select(request.limit, [&](const memory_row& row) {
     const auto id = row.data.ref.id;
-    return is_open(row) && (id > request.frontier || lies_in(request.gaps, id));
+    return is_open(row) && id <= to && (id > request.frontier || lies_in(request.gaps, id));
   });
   if (request.below) run_scan(*request.below, request.frontier, answer);
   run_deferred(request, answer);
@@ -151,9 +155,10 @@ outbox::read_answer memory_store::run_read(const outbox::read_request& request) 
 
 void memory_store::run_scan(const outbox::scan& scan, std::int64_t frontier,
                             outbox::read_answer& answer) const {
-  answer.below_to = frontier;
+  answer.below_to = std::min(frontier, scan.to);
   std::size_t visited = 0;
-  for (auto it = rows_.upper_bound(scan.after); it != rows_.end() && it->first <= frontier; ++it) {
+  for (auto it = rows_.upper_bound(scan.after); it != rows_.end() && it->first <= answer.below_to;
+       ++it) {
     if (it->second.status != row_status::pending || !visible(it->second)) continue;
     ++visited;
     if (asked_for(it->second.data, scan)) answer.below.push_back(seen_now(it->second));

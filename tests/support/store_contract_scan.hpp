@@ -146,4 +146,56 @@ TEST_P(store_contract, a_scan_sees_what_the_rest_of_its_read_sees) {
   EXPECT_EQ(bodies(read(request).below), (std::vector<std::string>{"late", "a"}));
 }
 
+TEST_P(store_contract, a_scan_stops_at_its_last_id) {
+  const auto a = world().insert(text_row("a"));
+  const auto b = world().insert(text_row("b"));
+  const auto c = world().insert(text_row("c"));
+  auto request = everything();
+  request.frontier = c.id;
+  request.below = all_below();
+  request.below->to = b.id;
+  const auto answer = read(request);
+  EXPECT_EQ(ids(answer.below), (std::vector{a.id, b.id}));
+  EXPECT_EQ(answer.below_to, b.id);
+  request.below->to = c.id + 5;
+  EXPECT_EQ(read(request).below_to, c.id) << "the frontier";
+}
+
+TEST_P(store_contract, a_slice_of_ids_says_where_it_ends_and_how_young_those_who_drew_them_may_be) {
+  const auto a = world().insert(text_row("a"));
+  const auto open = world().begin();
+  const auto late = open->insert(text_row("late"));
+  const auto b = world().insert(text_row("b"));
+  const auto c = world().insert(text_row("c"));
+  auto request = everything();
+  request.span = 2;
+  const auto first = read(request);
+  EXPECT_EQ(ids(first.rows), std::vector{a.id});
+  ASSERT_EQ(first.up_to, late.id);
+  EXPECT_LE(first.snap.xmin, first.snap.next_xid);
+
+  request.frontier = late.id;
+  request.gaps = {{late.id, late.id}};
+  const auto second = read(request);
+  EXPECT_EQ(ids(second.rows), (std::vector{b.id, c.id}));
+  EXPECT_FALSE(second.up_to) << "these are all";
+  EXPECT_LT(second.snap.xmin, first.snap.next_xid) << "the row may still come";
+  open->commit();
+  EXPECT_EQ(ids(read(request).rows), (std::vector{late.id, b.id, c.id}));
+  EXPECT_GE(read(request).snap.xmin, first.snap.next_xid);
+}
+
+TEST_P(store_contract, nothing_is_read_above_the_last_id_that_is_asked_for) {
+  std::vector<outbox::row_ref> rows;
+  for (int i = 0; i < 5; ++i) rows.push_back(world().insert(text_row("x")));
+  auto request = everything();
+  request.frontier = rows[3].id;
+  request.gaps = {{rows[0].id, rows[1].id}};
+  request.to = rows[1].id;
+  request.span = 1;
+  const auto answer = read(request);
+  EXPECT_EQ(ids(answer.rows), (std::vector{rows[0].id, rows[1].id}));
+  EXPECT_EQ(answer.up_to, rows[1].id);
+}
+
 }  // namespace outboxd::tests

@@ -16,7 +16,7 @@ bool lost(std::string_view sqlstate) {
 
 bool later(std::string_view sqlstate) {
   const auto meaning = classify(sqlstate);
-  return !meaning.session_lost && meaning.kind == failure_kind::unavailable;
+  return !meaning.session_lost && meaning.kind == failure_kind::cancelled;
 }
 
 TEST(db_failure, a_server_that_goes_away_costs_the_session) {

@@ -174,5 +174,62 @@ TEST(reader, a_request_that_may_bring_nothing_is_not_enlarged) {
   EXPECT_EQ(request.limit, 0u);
 }
 
+// Careful, it walks over few ids at a time.
+read_request asked_carefully(const reader& r, std::int64_t span) {
+  read_request request;
+  request.limit = limit;
+  r.ask(request, 0, span);
+  return request;
+}
+
+void reads_up_to(reader& r, std::int64_t span, std::int64_t up_to, snapshot snap,
+                 std::vector<std::int64_t> ids = {}) {
+  auto a = answer(std::move(ids), snap);
+  a.up_to = up_to;
+  r.answered(asked_carefully(r, span), a, a.rows.size());
+}
+
+TEST(reader, asks_for_slices_only_when_it_has_to_be_careful) {
+  reader r;
+  EXPECT_EQ(asked_carefully(r, 10).span, 0);
+  r.be_careful();
+  EXPECT_EQ(asked_carefully(r, 10).span, 10);
+  reads(r, {7}, {.xmin = 100, .next_xid = 101});
+  EXPECT_EQ(asked_carefully(r, 10).span, 0) << "it has come to the end";
+}
+
+TEST(reader, a_slice_that_was_passed_is_a_gap_like_others) {
+  reader r;
+  r.be_careful();
+  reads_up_to(r, 10, 10, {.xmin = 100, .next_xid = 105}, {4});
+  EXPECT_EQ(r.frontier(), 10);
+  EXPECT_THAT(asked(r).gaps, ElementsAre(id_range{1, 3}, id_range{5, 10}));
+  reads_up_to(r, 10, 20, {.xmin = 104, .next_xid = 106});
+  EXPECT_THAT(asked(r).gaps, ElementsAre(id_range{1, 3}, id_range{5, 10}, id_range{11, 20}));
+  reads_up_to(r, 20, 40, {.xmin = 105, .next_xid = 107});
+  EXPECT_THAT(asked(r).gaps, ElementsAre(id_range{11, 20}, id_range{21, 40}));
+}
+
+TEST(reader, a_slice_with_more_rows_than_fit_is_not_passed) {
+  reader r;
+  r.be_careful();
+  reads_up_to(r, 100, 100, {.xmin = 100, .next_xid = 101}, {1, 2, 3, 4, 5, 6, 7, 8, 9, 10});
+  EXPECT_EQ(r.frontier(), 10);
+  EXPECT_EQ(asked_carefully(r, 100).span, 100);
+}
+
+TEST(reader, what_is_above_gaps_that_are_left_out_is_not_read) {
+  reader r;
+  reads(r, {5, 20, 50}, {.xmin = 100, .next_xid = 105});
+  r.be_careful();
+  const auto request = asked_carefully(r, 5);
+  EXPECT_THAT(request.gaps, ElementsAre(id_range{1, 4}, id_range{6, 11}));
+  EXPECT_EQ(request.to, 11);
+  reads_up_to(r, 5, 11, {.xmin = 105, .next_xid = 106}, {8});
+  EXPECT_EQ(r.frontier(), 50);
+  EXPECT_THAT(asked(r).gaps, ElementsAre(id_range{12, 19}, id_range{21, 49}))
+      << "those that were looked into are settled";
+}
+
 }  // namespace
 }  // namespace outboxd::outbox

@@ -1,0 +1,54 @@
+// What the store does beside a snapshot that is held for long, as by pg_dump: what was sent since
+// stays in the indexes.
+#include "outbox/reader.hpp"
+#include "tests/integration/pg_store_fixture.hpp"
+
+namespace outboxd::tests {
+namespace {
+
+class held_snapshot : public pg_store_test {};
+
+// Half a million rows that were sent, whose entries in the index a snapshot keeps, as during a long
+// pg_dump. To read from the start takes longer than a statement may.
+TEST_F(held_snapshot, what_one_statement_does_not_get_past_is_passed_in_slices) {
+  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
+  pqxx::connection connection(db_.url());
+  pqxx::work snapshot(connection);
+  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
+  db_.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+      "generate_series(1, 500000)");
+  db_.run("UPDATE \"outbox\".messages SET status = 'sent', sent_at = now()");
+  const auto waiting = insert(text_row("waiting"));
+
+  const auto s = store("", false, 35s, 25ms);
+  outbox::reader reader;
+  std::int64_t span = 1'000'000;
+  std::vector<std::int64_t> found;
+  int cancelled = 0, answered = 0;
+  for (bool all = false; !all && cancelled + answered < 1000;) {
+    auto request = everything();
+    reader.ask(request, 0, span);
+    const auto answer = read(*s, request);
+    if (answer.has_error()) {
+      ASSERT_EQ(answer.error().kind, failure_kind::cancelled) << answer.error().text;
+      ++cancelled;
+      reader.be_careful();
+      span = std::max<std::int64_t>(1, span / 2);
+      continue;
+    }
+    ++answered;
+    for (const auto id : ids(answer->rows)) found.push_back(id);
+    reader.answered(request, *answer, answer->rows.size());
+    all = !answer->up_to;
+  }
+  EXPECT_EQ(found, std::vector{waiting.id});
+  EXPECT_GE(cancelled, 1) << "one statement gets past all of them";
+  EXPECT_GE(answered, 2);
+  EXPECT_EQ(reconnects, 0);
+  snapshot.commit();
+}
+
+}  // namespace
+}  // namespace outboxd::tests
