@@ -268,7 +268,7 @@ backlog decode_backlog(const pqxx::result& rows) {
 purge_page decode_purge(const pqxx::result& rows) {
   const auto r = rows[0];
   return {number<std::size_t>(r[0]), number<std::size_t>(r[1]), number<std::int64_t>(r[2]),
-          number<std::size_t>(r[3])};
+          optional_number<std::int64_t>(r[3]), number<std::size_t>(r[4])};
 }
 
 }  // namespace outboxd::outbox

@@ -23,7 +23,8 @@ struct purge_page {
   std::size_t purged = 0;
   std::size_t seen = 0;
   std::int64_t last_id = 0;
-  std::size_t young = 0;  // written so lately that none behind them is old enough
+  std::optional<std::int64_t> stays;  // the first of these
+  std::size_t young = 0;              // written so lately that none behind them is old enough
 };
 purge_page decode_purge(const pqxx::result& rows);
 

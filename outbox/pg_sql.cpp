@@ -235,12 +235,13 @@ RETURNING m.id, m.message_id)";
 // $1 start after this id · $2 rows to look at · $3, $4 keep sent and dead rows this long
 // (milliseconds) · $5 true: dead rows with an ordering key stay
 //
-// By ranges of the primary key, from where the last call ended: rows leave the table about in the
-// order of their ids, and no index on sent_at has to be paid for by every row. What is created
-// later than the limit cannot be old enough: such rows say that the end has come. Not rows that
-// were sent lately: after a hold, or when they are sent again, there may be pages of them before
-// older ones. The conditions stand twice because an operator may revive a dead row between the two.
-// Like the marks, this does not wait for the disk: what a crash brings back is purged again.
+// By ranges of the primary key, from where the last call ended (purge_pass.hpp): rows leave the
+// table about in the order of their ids, and no index on sent_at has to be paid for by every row.
+// What is created later than the limit cannot be old enough: such rows say that the end has come.
+// Not rows that were sent lately: after a hold, or when they are sent again, there may be pages of
+// them before older ones. The conditions stand twice because an operator may revive a dead row
+// between the two. Like the marks, this does not wait for the disk: what a crash brings back is
+// purged again.
 constexpr std::string_view purge_sql = R"(
 WITH page AS (
   SELECT m.id, m.status,
@@ -260,6 +261,7 @@ WITH page AS (
   RETURNING m.id
 )
 SELECT (SELECT count(*) FROM gone), count(*), coalesce(max(page.id), 0),
+       min(page.id) FILTER (WHERE page.id NOT IN (SELECT g.id FROM gone AS g)),
        count(*) FILTER (WHERE page.young)
   FROM page)";
 

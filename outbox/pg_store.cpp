@@ -11,6 +11,7 @@
 #include "outbox/pg_rows.hpp"
 #include "outbox/pg_sql.hpp"
 #include "outbox/pg_text.hpp"
+#include "outbox/purge_pass.hpp"
 #include "outbox/session.hpp"
 
 namespace outboxd::outbox {
@@ -211,8 +212,8 @@ class pg_store::impl {
   const bool delete_on_ack_;
   const bool keep_dead_keys_;
   const std::shared_ptr<const store_statements> sql_;
-  // Where the next purge starts. Shared with the jobs: one may outlive us in the queue.
-  const std::shared_ptr<std::int64_t> purge_from_ = std::make_shared<std::int64_t>(0);
+  // Shared with the jobs: one may outlive us in the queue.
+  const std::shared_ptr<purge_pass> purge_pass_ = std::make_shared<purge_pass>();
   // Likewise, of the reading jobs.
   const std::shared_ptr<writers_watch> writers_ = std::make_shared<writers_watch>();
   // Of the writing ones.
@@ -365,17 +366,18 @@ void pg_store::purge(std::chrono::milliseconds sent_before, std::chrono::millise
                      std::size_t limit, handler<std::size_t> done) {
   impl_->writing_.submit<std::size_t>(
       "purge",
-      [sql = impl_->sql_, from = impl_->purge_from_, keep = impl_->keep_dead_keys_, sent_before,
+      [sql = impl_->sql_, pass = impl_->purge_pass_, keep = impl_->keep_dead_keys_, sent_before,
        dead_before, limit](session& db) {
         std::size_t purged = 0;
         for (int page = 0; page < purge_pages && purged < limit; ++page) {
           const auto room = limit - purged;
-          const auto got = decode_purge(db.run(sql->purge, *from, as_bigint(room),
-                                               sent_before.count(), dead_before.count(), keep));
+          const auto got =
+              decode_purge(db.run(sql->purge, pass->next(purge_pass::time_point::clock::now()),
+                                  as_bigint(room), sent_before.count(), dead_before.count(), keep));
           purged += got.purged;
-          // The end of the table, or of what is old enough: next time from the start again.
+          // Of the table, or of what is old enough.
           const bool end = got.seen < room || (got.purged == 0 && got.young > 0);
-          *from = end ? 0 : got.last_id;
+          pass->looked_at(got.last_id, got.stays, end);
           if (end) break;
         }
         return purged;

@@ -50,5 +50,44 @@ TEST_F(held_snapshot, what_one_statement_does_not_get_past_is_passed_in_slices) 
   snapshot.commit();
 }
 
+// Counted by the server: the entries of the index that were visited. A session tells at its end.
+TEST_F(held_snapshot, a_look_for_old_rows_does_not_walk_over_those_that_were_purged) {
+  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
+  pqxx::connection connection(db_.url());
+  pqxx::work snapshot(connection);
+  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+  db_.run(
+      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+      "generate_series(1, 5000)");
+  db_.run(
+      "UPDATE \"outbox\".messages SET status = 'sent', sent_at = now() - interval '2 hours', "
+      "created_at = now() - interval '2 hours'");
+  insert(text_row("stays"));
+  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
+
+  const auto s = store();
+  s->rest(true);
+  const auto purge = [&] {
+    const auto purged =
+        answer_of<std::size_t>([&](auto done) { s->purge(1h, 1h, 1000, done); }).value();
+    EXPECT_TRUE(run_until(context_, 30s, [&] {
+      return db_.value(
+                 "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outboxd'") == "0";
+    }));
+    return purged;
+  };
+  std::size_t purged = 0;
+  while (const auto more = purge()) purged += more;
+  EXPECT_EQ(purged, 5000u);
+  const auto visited = [&] {
+    return std::stoll(db_.value(
+        "SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'messages_pkey'"));
+  };
+  const auto before = visited();
+  EXPECT_EQ(purge(), 0u);
+  EXPECT_LT(visited() - before, 10);
+  snapshot.commit();
+}
+
 }  // namespace
 }  // namespace outboxd::tests
