@@ -213,7 +213,7 @@ class core {
   void let_go_of_others();
   void written(row& r);
   void decision_made(row& r, bool done, bool outdated, time_point now, std::vector<died>& dead);
-  void enlisted(bool in_doubt, const refs& done, const refs& locked, time_point now);
+  void enlisted(bool in_doubt, const refs& locked, time_point now);
   bool is_locked(const refs& locked, const outbox::row_ref& ref);
   void ask_locked_again();
   // Going out.

@@ -102,7 +102,7 @@ void core::enlist(const outbox::message& m) {
   if (m.ordering_key) apply(keys_.hold(*m.ordering_key, m.ref));
 }
 
-void core::enlisted(bool in_doubt, const refs& done, const refs& locked, time_point now) {
+void core::enlisted(bool in_doubt, const refs& locked, time_point now) {
   for (auto it = enlisting_.begin(); it != enlisting_.end();) {
     const auto& [ref, waiting] = *it;
     if (!waiting.asked) {
@@ -116,13 +116,15 @@ void core::enlisted(bool in_doubt, const refs& done, const refs& locked, time_po
       ++it;
       continue;
     }
-    const bool pending = done.contains(ref);  // else somebody else has changed it
-    if (pending && waiting.key) keys_.put_off(*waiting.key, ref.id);
-    if (pending && !waiting.key) {
+    // It is pending now. Or somebody else has changed it since it was read, and then it may be
+    // pending too, where reading has passed it.
+    if (waiting.key) {
+      keys_.put_off(*waiting.key, ref.id);
+      keys_.release(*waiting.key, ref);
+    } else {
       skipped_.skip(ref.id, std::nullopt, read_out_.has_value());
       look_again_later(now);  // its destination may be free again by now
     }
-    if (waiting.key) keys_.release(*waiting.key, ref);
     if (holds_wanted_) written_since_holds_asked_.insert(ref);
     it = enlisting_.erase(it);
   }
@@ -135,7 +137,7 @@ std::vector<died> core::decided(const base::result<outbox::decide_answer>& answe
   if (!deciding_out) return dead;
   if (answer.has_error() && epoch_ == decide_epoch_) {
     undecided_.insert(undecided_.begin(), rows.begin(), rows.end());
-    enlisted(true, {}, {}, now);
+    enlisted(true, {}, now);
     store_failed(answer.error(), now);
     return dead;
   }
@@ -151,7 +153,7 @@ std::vector<died> core::decided(const base::result<outbox::decide_answer>& answe
       decision_made(*r, done.contains(r->msg.ref), outdated, now, dead);
     }
   }
-  if (!outdated) enlisted(false, done, locked, now);
+  if (!outdated) enlisted(false, locked, now);
   if (!locked.empty() && !locked_until_) locked_until_ = now + ask_locked_after;
   // The holds may have been read before this decision took effect.
   if (leading() && outdated) start_over(now);

@@ -120,5 +120,30 @@ TEST_F(core_order, a_walk_brings_no_row_of_a_key_before_an_earlier_one_in_a_gap)
   EXPECT_THAT(published(), ElementsAre(40));
 }
 
+// It was read under an earlier lead; another leader has tried it since, and put it back.
+TEST_F(core_order, a_row_that_cannot_take_its_place_among_the_pending_is_looked_for) {
+  lead();
+  read({message(1, "k"), message(9)});
+  ASSERT_THAT(published(), ElementsAre(1, 9));
+  lands(1, verdict::returned, doubt::none, 312);
+  ASSERT_TRUE(take<do_decide>());
+  core_.decided(outbox::decide_answer{{message(1).ref}, {}}, now_);
+  wake();
+  read({}, {message(5, "k")});
+  const auto d = take<do_decide>();
+  ASSERT_TRUE(d && d->decisions.size() == 1);
+  ASSERT_EQ(d->decisions[0].what, outbox::fate::pending);
+  core_.decided(outbox::decide_answer{}, now_);
+  wake();
+  read({}, {message(1, "k")});
+  ASSERT_THAT(published(), ElementsAre(1));
+  lands(1, verdict::confirmed);
+  wake();
+  auto asked = take<do_read>();
+  ASSERT_TRUE(asked && asked->request.below);
+  EXPECT_THAT(asked->request.below->keys, ElementsAre("k"));
+  EXPECT_EQ(asked->request.below->after, 4);
+}
+
 }  // namespace
 }  // namespace outboxd::relay
