@@ -198,7 +198,8 @@ BEGIN
     OR num_nonnulls(NEW.priority, NEW.expiration_ms, NEW.not_before) > 0
     OR (CASE WHEN NEW.payload IS NULL THEN NEW.payload_bytes IS NULL ELSE NEW.payload_bytes IS NOT NULL END)
     OR NEW.status <> 'pending'
-    OR (NEW.headers IS NOT NULL AND "outbox".header_fault(NEW.headers) IS NOT NULL)
+    OR (NEW.headers IS NOT NULL
+        AND ("outbox".header_fault(NEW.headers) IS NOT NULL OR NEW.mandatory AND jsonb_exists(NEW.headers, 'x-delay')))
   THEN
     IF NEW.not_before > now() THEN
       NEW.status := 'deferred';
@@ -228,7 +229,12 @@ BEGIN
              WHEN 'sent' THEN NEW.sent_at IS NULL
              ELSE NEW.status <> 'dead'
            END THEN 'messages_status_is_known_and_has_its_time'
-      WHEN NEW.headers IS NOT NULL THEN "outbox".header_fault(NEW.headers)
+      -- RabbitMQ's plugin for delayed messages says of every mandatory one that it was returned, and delivers it later
+      -- (rabbitmq-delayed-message-exchange, issue 7): it would be sent again and again. not_before needs no plugin.
+      WHEN NEW.headers IS NOT NULL
+        THEN coalesce("outbox".header_fault(NEW.headers),
+                      CASE WHEN NEW.mandatory AND jsonb_exists(NEW.headers, 'x-delay')
+                           THEN 'messages_with_header_x_delay_are_not_mandatory' END)
     END;
     IF broken IS NOT NULL THEN
       RAISE EXCEPTION 'new row for relation "messages" violates check constraint "%"', broken

@@ -65,6 +65,8 @@ const std::vector<bad_row> bad_rows = {
      "messages_header_names_at_most_255_bytes"},
     {"payload, headers", R"('x', '{"a": 1, "x-outbox-id": 1}')",
      "messages_header_names_do_not_begin_with_x_outbox"},
+    {"payload, headers", R"('x', '{"x-delay": 1000}')",
+     "messages_with_header_x_delay_are_not_mandatory"},
     {"payload, not_before", "'x', 'infinity'", "messages_not_before_is_finite"},
     {"payload, not_before", "'x', '-infinity'", "messages_not_before_is_finite"},
 };
@@ -96,7 +98,7 @@ TEST_F(schema, everything_up_to_the_limits_is_accepted) {
       SELECT s, s, s, '', s, s, s, s, s, s, p, e,
              jsonb_build_object(s, 1, 'x-other', NULL, 'a', jsonb_build_array(jsonb_build_object(s, '{}')),
                                 'nested', '{"x-outbox-": "only the top level meets ours"}'::jsonb,
-                                'b', repeat('x', 64000)),
+                                'x-delay', 1000, 'b', repeat('x', 64000)),
              false, t
       FROM (VALUES (repeat('é', 127) || 'e', 0, 0, '2000-01-01'::timestamptz),
                    (repeat('e', 255), 255, 315360000000, NULL)) AS v (s, p, e, t))");
