@@ -136,7 +136,7 @@ TEST_F(lane_test, settings_hold_for_the_session) {
   EXPECT_EQ(ask(l, "SHOW statement_timeout").value(), "100ms");
   EXPECT_EQ(ask(l, "SHOW application_name").value(), "lane test");
   EXPECT_EQ(ask(l, "SHOW bytea_output").value(), "hex");
-  EXPECT_EQ(ask(l, "SELECT pg_sleep(60)").error().kind, failure_kind::unavailable);
+  EXPECT_EQ(ask(l, "SELECT pg_sleep(60)").error().kind, failure_kind::cancelled);
   EXPECT_EQ(ask(l, "SELECT 1").value(), "1");
   EXPECT_TRUE(losses.empty()) << "a time limit costs the statement, not the session";
 }
