@@ -11,14 +11,8 @@ class held_snapshot : public pg_store_test {};
 // Half a million rows that were sent, whose entries in the index a snapshot keeps, as during a long
 // pg_dump. To read from the start takes longer than a statement may.
 TEST_F(held_snapshot, what_one_statement_does_not_get_past_is_passed_in_slices) {
-  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
-  pqxx::connection connection(db_.url());
-  pqxx::work snapshot(connection);
-  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
-  db_.run(
-      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
-      "generate_series(1, 500000)");
+  const old_snapshot snapshot(db_);
+  insert_rows(500'000);
   db_.run("UPDATE \"outbox\".messages SET status = 'sent', sent_at = now()");
   const auto waiting = insert(text_row("waiting"));
 
@@ -47,23 +41,16 @@ TEST_F(held_snapshot, what_one_statement_does_not_get_past_is_passed_in_slices) 
   EXPECT_GE(cancelled, 1) << "one statement gets past all of them";
   EXPECT_GE(answered, 2);
   EXPECT_EQ(reconnects, 0);
-  snapshot.commit();
 }
 
 // Counted by the server: the entries of the index that were visited. A session tells at its end.
 TEST_F(held_snapshot, a_look_for_old_rows_does_not_walk_over_those_that_were_purged) {
-  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
-  pqxx::connection connection(db_.url());
-  pqxx::work snapshot(connection);
-  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-  db_.run(
-      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
-      "generate_series(1, 5000)");
+  insert_rows(5'000);
   db_.run(
       "UPDATE \"outbox\".messages SET status = 'sent', sent_at = now() - interval '2 hours', "
       "created_at = now() - interval '2 hours'");
   insert(text_row("stays"));
-  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
+  const old_snapshot snapshot(db_);
 
   const auto s = store();
   s->rest(true);
@@ -86,7 +73,6 @@ TEST_F(held_snapshot, a_look_for_old_rows_does_not_walk_over_those_that_were_pur
   const auto before = visited();
   EXPECT_EQ(purge(), 0u);
   EXPECT_LT(visited() - before, 10);
-  snapshot.commit();
 }
 
 }  // namespace

@@ -20,6 +20,20 @@ namespace outboxd::tests {
 using namespace std::chrono_literals;
 using base::failure_kind;
 
+// As of pg_dump: of what is sent or deleted from now on, nothing leaves the indexes while it lives.
+class old_snapshot {
+ public:
+  explicit old_snapshot(outbox_database& db) : connection_(db.url()) {
+    db.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
+    transaction_.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
+    transaction_.exec("SELECT count(*) FROM \"outbox\".messages");
+  }
+
+ private:
+  pqxx::connection connection_;
+  pqxx::work transaction_{connection_};
+};
+
 class pg_store_test : public testing::Test {
  protected:
   std::unique_ptr<outbox::pg_store> store(std::string url = "", bool keep_dead_keys = false,
@@ -66,6 +80,13 @@ class pg_store_test : public testing::Test {
   static constexpr auto last_id = std::numeric_limits<std::int64_t>::max();
   base::result<outbox::backlog> measure(outbox::pg_store& s, std::int64_t from = 1) {
     return answer_of<outbox::backlog>([&](auto done) { s.measure({{from, last_id}}, done); });
+  }
+
+  void insert_rows(int count) {
+    db_.run(
+        "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
+        "generate_series(1, " +
+        std::to_string(count) + ")");
   }
 
   outbox::row_ref insert(const outbox::message& row) {

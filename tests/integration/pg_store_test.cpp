@@ -200,14 +200,8 @@ TEST_F(pg_store_test, the_backlog_is_counted_up_to_a_hundred_thousand_and_estima
 // Counted by the server: the entries of the index that were visited. Its sessions tell at their end
 // at the latest.
 TEST_F(pg_store_test, measuring_does_not_walk_over_what_was_sent_while_a_snapshot_is_held) {
-  db_.run("ALTER TABLE \"outbox\".messages SET (autovacuum_enabled = false)");
-  pqxx::connection connection(db_.url());
-  pqxx::work snapshot(connection);
-  snapshot.exec("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ");
-  snapshot.exec("SELECT count(*) FROM \"outbox\".messages");
-  db_.run(
-      "INSERT INTO \"outbox\".messages (routing_key, payload) SELECT 'q', '' FROM "
-      "generate_series(1, 5000)");
+  const old_snapshot snapshot(db_);
+  insert_rows(5'000);
   db_.run("UPDATE \"outbox\".messages SET status = 'sent', sent_at = now()");
   const auto waiting = insert(text_row("a"));
   const auto sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'outboxd'";
@@ -224,7 +218,6 @@ TEST_F(pg_store_test, measuring_does_not_walk_over_what_was_sent_while_a_snapsho
   };
   EXPECT_GE(visits(1), 5000);
   EXPECT_LT(visits(waiting.id), 10);
-  snapshot.commit();
 }
 
 // A transaction that has an id holds every snapshot's xmin back, but it did not draw the missing
